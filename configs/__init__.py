@@ -1,0 +1,1 @@
+"""Hydra presets and composition; options themselves come from code."""

@@ -1,0 +1,1 @@
+"""Verified demonstrations: expert, engine, dataset."""

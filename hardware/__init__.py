@@ -1,0 +1,1 @@
+"""Servo buses, drivers, virtual servos, watchdog and self-test."""

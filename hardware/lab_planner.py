@@ -1,0 +1,96 @@
+"""The policy's process in virtual time: an expert of the registry says what to do, and can die, hang and babble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from robot.errors import SceneError
+from robot.injection import Kind
+from robot.interfaces import Array, Chunk, Clock, Observation
+
+PERIOD = 0.1  # s, for which an expert plans at a time
+START = 2.0  # s until a policy that was started anew is loaded
+ROWS = 2  # of a chunk; the last one is the next one's start
+PAUSE = 0.5  # s without a request, after which an expert begins anew
+WILD = 2.0  # rad, by which a wild policy misses
+
+
+class Expert(Protocol):
+    """What brings a task about in a simulated world; found by name in the registry's group `expert`."""
+
+    def reset(self, world: Any) -> None: ...
+    def act(self) -> Array:
+        """(J,) rad, the joint target for the end of the coming 0.1 s."""
+        ...
+
+
+class ScriptedPlanner:
+    """A `robot.planner.Planner` over an expert; answers come `latency` s after the request.
+
+    `ail(kind, value)` breaks it as the process of a policy breaks; only `restart` mends what does not pass.
+    """
+
+    def __init__(self, world: Any, expert: Expert, clock: Clock, latency: float) -> None:
+        self.world, self.expert, self.clock, self.latency = world, expert, clock, latency
+        self.slow = 0.0  # s, by which answers are later still
+        self._sick: set[Kind] = set()
+        self._error = ""
+        self._from = -np.inf  # s, when it is loaded
+        self._due: tuple[float, Chunk] | None = None
+        self._asked = -np.inf  # s, of the last request
+
+    # ------------------------------------------------------------ a Planner
+    def reset(self, instruction: str) -> None:
+        self.expert.reset(self.world)
+        self._due, self._error = None, ""
+
+    def restart(self) -> None:
+        """A fresh process with the same instruction, loaded some seconds later."""
+        self._sick.clear()
+        self.reset("")
+        self._from = self.clock.now() + START
+
+    @property
+    def ready(self) -> bool:
+        return Kind.OFF not in self._sick and self.clock.now() >= self._from
+
+    def request(self, obs: Observation) -> bool:
+        if not self.ready or self._due is not None or Kind.STUCK in self._sick:
+            return False
+        if obs.stamp - self._asked > PAUSE:
+            self.expert.reset(self.world)  # the arm was held or moved meanwhile: plan from where it is
+        self._asked = obs.stamp
+        try:
+            target = self.expert.act()
+        except SceneError as error:
+            self._error = str(error)
+            return False
+        if Kind.GARBAGE in self._sick:
+            target = np.full_like(target, np.nan)
+        elif Kind.WRONG in self._sick:
+            target = target + WILD
+        chunk = Chunk(obs.stamp + PERIOD, PERIOD, np.tile(target, (ROWS, 1)))
+        self._due = (self.clock.now() + self.latency + self.slow, chunk)
+        return True
+
+    def poll(self) -> Chunk | None:
+        if self._due is None or not self.ready or self.clock.now() < self._due[0]:
+            return None
+        chunk, self._due = self._due[1], None
+        return chunk
+
+    # ------------------------------------------------------------ what ails it
+    def ail(self, kinds: Mapping[Kind, float]) -> None:
+        """The faults that began now, by kind."""
+        self._sick |= kinds.keys() - {Kind.SLOW}
+        if Kind.OFF in kinds:
+            self._due = None
+
+    def notes(self) -> tuple[str, ...]:
+        """What the fault catalogue should know of it."""
+        if Kind.OFF in self._sick:
+            return ("dead_policy: the policy process ended with status -9",)
+        return (f"broken_policy: {self._error}",) if self._error else ()

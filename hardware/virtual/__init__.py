@@ -1,0 +1,1 @@
+"""Servos that answer bytes on a pseudo-terminal as the real ones do."""

@@ -1,0 +1,171 @@
+"""Virtual servos on one wire; time is passed in, so it runs in real time or as fast as it can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hardware.protocols import dynamixel2
+from hardware.protocols.messages import BROADCAST, BulkRead, Damage, Op, Ping, Read, Reply, SyncRead
+from hardware.protocols.models import codec
+from hardware.virtual import line
+from hardware.virtual.line import Burst
+from hardware.virtual.rig import Rig, Unit
+from hardware.virtual.servo import Firmware
+from robot.clock import SimClock
+from robot.errors import BusError
+from robot.injection import Kind
+from robot.interfaces import Clock
+
+SILENCE = 5e-4  # s between two bytes, after which servos expect a new request
+
+
+class VirtualBus:
+    """The wire between a client and the servos of a `Rig`."""
+
+    def __init__(self, rig: Rig, protocol: str, echo: bool = False) -> None:
+        """`echo`: the adapter hears itself, as half-duplex ones without a direction switch do."""
+        self.rig, self.echo = rig, echo
+        self._codec = codec(protocol)
+        self._listener = self._codec.listener()
+        self._sent = 0.0  # when the client's last byte is out (s)
+        self._coming: list[Burst] = []  # answers that are still to come
+
+    def receive(self, data: bytes, at: float, baud: int) -> list[Burst]:
+        """Bytes that a client sent at `at` (s) with its port at `baud`: what it hears, and when."""
+        faults = self.rig.effects.line
+        if at > self._sent + SILENCE:
+            self._listener = self._codec.listener()  # half a request that nobody finished is forgotten
+        sent = line.burst(max(at, self._sent), data, baud)
+        self._sent = sent.end
+        echo = [sent] if self.echo or ("adapter", Kind.WRONG) in faults else []
+        noise = faults.get(("bus", Kind.GARBAGE), 0.0)
+        self._coming = [b for b in self._coming if b.end > sent.start + 1e-9]
+        out: list[Burst] = []
+        if ("bus", Kind.OFF) not in faults and not self._spoken_over(sent):
+            heard = self._spoil([sent], noise)[0].data
+            for op in self._listener.feed(heard):
+                if not isinstance(op, Damage):
+                    out += self._answer(op, max([sent.end, *(b.end for b in out)]), baud)
+            out = self._spoil(line.collide(out), noise)
+        self._coming += out
+        late = faults.get(("adapter", Kind.SLOW), 0.0)
+        return [replace(b, start=b.start + late, end=b.end + late) for b in echo + out]
+
+    def _spoken_over(self, sent: Burst) -> bool:
+        """Whether a servo that answers late talks into the client's request, which then nobody understands."""
+        return any(b.start < sent.end - 1e-9 for b in self._coming)
+
+    def _spoil(self, bursts: list[Burst], share: float) -> list[Burst]:
+        rng = self.rig.rng
+        return [replace(b, data=line.damage(b.data, rng)) if share and rng.random() < share else b for b in bursts]
+
+    def _answer(self, op: Op, end: float, baud: int) -> list[Burst]:
+        """What every servo that hears `op` says after its `end` (s)."""
+        on, out = self.rig.effects.on, []
+        late = self.rig.effects.line.get(("bus", Kind.SLOW), 0.0)
+        if isinstance(op, SyncRead | BulkRead) and op.fast:
+            return self._answer_fast(op, end + late, baud)
+        for index, unit in enumerate(self.rig.units):
+            if not unit.powered or unit.firmware.baud != baud:
+                continue
+            reply = self._handle(index, unit, op)
+            if reply is None or on("reply", Kind.OFF, index) is not None:
+                continue
+            frame = self._codec.encode_reply(reply, op)
+            turn = self._turn(op, unit.firmware)
+            start = end + late + line.seconds(len(frame), baud) * turn
+            start += unit.firmware.return_delay * (turn + 1 if unit.firmware.relays else 1)
+            start += on("reply", Kind.SLOW, index) or on("servo", Kind.SLOW, index) or 0.0
+            said = line.burst(start, frame, baud)
+            out += self._spoil([said], on("reply", Kind.GARBAGE, index) or 0.0)
+        return out
+
+    def _answer_fast(self, op: SyncRead | BulkRead, end: float, baud: int) -> list[Burst]:
+        """One packet to which each servo adds its part; after a gap nobody can, for want of the CRC so far."""
+        on, ids = self.rig.effects.on, op.ids if isinstance(op, SyncRead) else tuple(row[0] for row in op.rows)
+        sizes = dict.fromkeys(ids, op.size) if isinstance(op, SyncRead) else {row[0]: row[2] for row in op.rows}
+        parts: dict[int, Reply] = {}
+        for index, unit in enumerate(self.rig.units):
+            if unit.powered and unit.firmware.baud == baud and on("reply", Kind.OFF, index) is None:
+                reply = self._handle(index, unit, op)
+                if reply is not None and len(reply.data) == sizes.get(reply.id, -1):
+                    parts[reply.id] = reply
+        whole = dynamixel2.encode_fast([parts.get(i, Reply(i, 0, bytes(sizes[i]))) for i in ids])
+        said = 8
+        for servo in ids:
+            if servo not in parts:
+                break
+            said += sizes[servo] + 4
+        delay = max((u.firmware.return_delay for u in self.rig.units), default=0.0)
+        return [line.burst(end + delay, whole[:said], baud)] if said > 8 else []
+
+    def _turn(self, op: Op, firmware: Firmware) -> int:
+        """How many answer before this one when several were asked."""
+        if isinstance(op, SyncRead):
+            return op.ids.index(firmware.id)
+        if isinstance(op, BulkRead):
+            return [row[0] for row in op.rows].index(firmware.id)
+        return firmware.id if isinstance(op, Ping) and op.id == BROADCAST else 0
+
+    def _handle(self, index: int, unit: Unit, op: Op) -> Reply | None:
+        """A hung servo still answers questions, but carries nothing out."""
+        on = self.rig.effects.on
+        if on("servo", Kind.STUCK, index) is not None and not isinstance(op, (Ping, Read, SyncRead)):
+            return None
+        reply = unit.firmware.handle(op)
+        model = on("servo", Kind.WRONG, index)
+        memory = unit.firmware.memory
+        if reply is not None and model is not None and memory is not None and isinstance(op, (Read, SyncRead)):
+            at = memory.address("model_number") - op.address
+            data = bytearray(reply.data)
+            for k, byte in enumerate(int(model).to_bytes(2, "little")):
+                if 0 <= at + k < len(data):
+                    data[at + k] = byte
+            reply = reply._replace(data=bytes(data))
+        return reply
+
+
+class VirtualPort:
+    """A `Port` onto a `VirtualBus` in virtual time: deterministic, and as fast as the computer."""
+
+    def __init__(self, bus: VirtualBus, baud: int = 1_000_000, clock: Clock | None = None,
+                 name: str = "virtual time") -> None:
+        """`clock` must advance the bus's rig; several ports onto one bus share it."""
+        self.name, self.baud, self.bus = name, baud, bus
+        self.clock: Clock = clock or SimClock(bus.rig.advance, bus.rig.now)
+        self._queue: list[tuple[float, int]] = []  # when each byte has arrived (s), and the byte
+        self._open = True
+
+    def write(self, data: bytes) -> None:
+        self._check()
+        for burst in self.bus.receive(data, self.clock.now(), self.baud):
+            step = (burst.end - burst.start) / max(1, len(burst.data))
+            self._queue += [(burst.start + (k + 1) * step, byte) for k, byte in enumerate(burst.data)]
+        self._queue.sort(key=lambda item: item[0])
+
+    def read(self, size: int, deadline: float) -> bytes:
+        """What has arrived by `deadline` (s); waits for the whole of `size` or the deadline."""
+        self._check()
+        due = [at for at, _ in self._queue[:size] if at <= max(deadline, self.clock.now())]
+        self.clock.wait(deadline if not due else due[-1])
+        self._check()
+        return self._take(size)
+
+    def drain(self) -> bytes:
+        """Drop and return whatever is waiting to be read."""
+        self._check()
+        return self._take(len(self._queue))
+
+    def close(self) -> None:
+        self._open = False
+        self._queue.clear()
+
+    def _take(self, size: int) -> bytes:
+        now = self.clock.now() + 1e-12
+        out = bytes(byte for at, byte in self._queue[:size] if at <= now)
+        del self._queue[: len(out)]
+        return out
+
+    def _check(self) -> None:
+        if not self._open or ("adapter", Kind.OFF) in self.bus.rig.effects.line:
+            raise BusError(f"port {self.name} is gone: the virtual adapter was unplugged or closed")

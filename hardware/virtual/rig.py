@@ -1,0 +1,281 @@
+"""The bodies of virtual servos: firmwares, motors, one supply and one plant, advanced in whole ticks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hardware.protocols.models import table
+from hardware.protocols.tables import RAD_PER_COUNT
+from hardware.virtual import faults
+from hardware.virtual.electrics import Heat, Supply, SupplySpec
+from hardware.virtual.families import MOTORS, firmware
+from hardware.virtual.servo import Drive, Firmware, Sensed
+from robot.arms import ArmModel
+from robot.errors import ConfigError
+from robot.injection import Injection, Kind, Schedule, instances, parse
+from robot.interfaces import Array, Plant, PlantState
+
+CENTRE = 2048  # raw counts at joint angle 0
+JAM_STIFFNESS = 18.0  # of stall torque a rad: how hard a motor presses against a jam
+
+Factory = Mapping[int, Mapping[str, int]]
+
+
+@dataclass
+class Unit:
+    """One servo on the bus and the joint it moves."""
+
+    firmware: Firmware
+    joint: int
+    sign: int
+    name: str
+    sensed: Sensed = field(default_factory=Sensed)
+    drive: Drive = field(default_factory=lambda: Drive(CENTRE, 0.0))
+    powered: bool = True
+    held: Sensed | None = None  # what a stuck encoder last read
+
+
+class Rig:
+    """Every servo of an arm with what it hangs on; knows nothing of bytes."""
+
+    def __init__(self, model: ArmModel, plant: Plant, q: Array, period: float, seed: int = 0,
+                 supply: SupplySpec | None = None, factory: Factory | None = None) -> None:
+        """`q` (J,) rad is where the plant's joints are; `period` s is the tick of firmwares and plant.
+
+        `factory`: servo id -> register name -> counts, where a servo is set up unlike its table.
+        """
+        self.plant, self.period = plant, period
+        self.now = self.origin = self.born = 0.0  # s
+        self.ticks = 0
+        self.state = PlantState(np.array(q, float), np.zeros(len(q)), np.zeros(len(q)))
+        self.ids = tuple(id for joint in model.joints for id in (joint.servo, *joint.shadow))
+        self.units = []
+        for index, joint in enumerate(model.joints):
+            for id in (joint.servo, *joint.shadow):
+                set_up = {"baud_code": _code(joint.model, model.baud), **(factory or {}).get(id, {})}
+                self.units.append(Unit(firmware(joint.model, id, set_up), index, joint.sign, joint.name))
+        self.names = tuple(u.name for u in self.units)
+        motors = [MOTORS[model.joints[u.joint].model] for u in self.units]
+        volts = max(made_for for _, made_for in motors)
+        self.supply = Supply(supply or SupplySpec(volts, brown_out=0.38 * volts), len(self.units))
+        self._rail = np.array([made_for / volts for _, made_for in motors])  # weaker servos hang on a converter
+        self.heat = Heat([spec for spec, _ in motors])
+        self._stall_current = np.array([spec.stall_current for spec, _ in motors])
+        self._idle = np.array([spec.idle_current for spec, _ in motors])
+        self.faults = Schedule(faults.SUPPORTED)
+        self.effects = faults.NONE
+        self.rng = np.random.default_rng(seed)
+        self._stall = np.array([j.torque for j in model.joints])
+        self._anchor: dict[int, float] = {}  # joint -> where it jammed (rad)
+        self._pressed: dict[int, float] = {}  # joint -> what its motor presses against the jam (N·m)
+        self._sense()
+        for unit, rail in zip(self.units, self._rail):
+            unit.sensed.voltage = self.supply.voltage * float(rail)
+            unit.firmware.settle(unit.sensed)
+
+    # ------------------------------------------------------------ time
+    def start(self, now: float) -> None:
+        """Call the present moment `now` (s)."""
+        self.faults.shift(now - self.now)
+        self.born = now
+        self.skip(now)
+
+    def skip(self, now: float) -> None:
+        """Go on at `now` (s) without living through the time before it, as after a stall of the host."""
+        self.now = self.origin = now
+        self.ticks = 0
+
+    def advance(self, until: float) -> None:
+        """Bring servos and plant to `until` (s), in whole ticks."""
+        while (due := self.origin + (self.ticks + 1) * self.period) <= until + 1e-9:
+            self.ticks += 1
+            self.now = due
+            self._tick()
+
+    def moved(self, q: Array) -> None:
+        """The joints were put at `q` (J,) rad by hand; every servo goes on from there."""
+        self.state = PlantState(np.array(q, float), np.zeros(len(q)), np.zeros(len(q)))
+        self._sense()
+        for unit in self.units:
+            unit.firmware.settle(unit.sensed)
+
+    def _tick(self) -> None:
+        if len(self.faults):
+            self.effects = faults.effects(self.faults.active(self.now, self.measure), self.names, self.ids)
+        else:
+            self.effects = faults.NONE
+        self._switch()
+        goal, torque, share = self._drives()
+        self._jam(goal, torque)
+        self.state = self.plant.step(self.period, goal, torque)
+        self._electrics(share)
+        self._sense()
+
+    def _switch(self) -> None:
+        """Whoever has no power is limp and silent, and boots when power is back."""
+        dead = ("supply", Kind.OFF) in self.effects.line
+        for index, unit in enumerate(self.units):
+            powered = not dead and self.effects.on("servo", Kind.OFF, index) is None
+            if powered and not unit.powered:
+                unit.firmware.boot()
+            elif unit.powered and not powered:
+                unit.drive = Drive(unit.sensed.position, 0.0)
+            unit.powered = powered
+
+    def _drives(self) -> tuple[Array, Array, Array]:
+        """Goals (J,) rad and torques (J,) N·m for the plant, and the torque of each servo (N·m)."""
+        goal, torque = self.state.q.copy(), np.zeros(len(self.state.q))
+        share = np.zeros(len(self.units))
+        for index, unit in enumerate(self.units):
+            if not unit.powered:
+                continue
+            if self.effects.on("servo", Kind.STUCK, index) is None:
+                unit.drive = unit.firmware.step(self.period, unit.sensed)
+            share[index] = unit.drive.torque * self._strength(index) * self._stall[unit.joint]
+            if share[index] > 0.0:
+                torque[unit.joint] += share[index]
+                # a servo follows what its own encoder says
+                gap = (unit.drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign * unit.drive.gain
+                goal[unit.joint] = self.state.q[unit.joint] + gap
+        return goal, torque, share
+
+    def _strength(self, index: int) -> float:
+        """The share of its torque that a motor delivers."""
+        if self.effects.on("motor", Kind.OFF, index) is not None:
+            return 0.0
+        return self._health(index) * min(1.0, self.supply.voltage / self.supply.spec.volts)
+
+    def _health(self, index: int) -> float:
+        """What is left of a motor: it needs that much more of its duty for the same torque."""
+        weak = self.effects.on("motor", Kind.SLOW, index)
+        return 1.0 if weak is None else min(max(weak, 1e-3), 1.0)
+
+    def _jam(self, goal: Array, torque: Array) -> None:
+        """A jammed joint is held where it is, whatever its motor does."""
+        jammed = {self.units[i].joint for i in self.effects.servos.get(("motor", Kind.STUCK), {})}
+        self._anchor = {j: self._anchor.get(j, float(self.state.q[j])) for j in jammed}
+        self._pressed = {}
+        for joint, anchor in self._anchor.items():
+            gap = float(goal[joint] - self.state.q[joint])
+            press = min(abs(gap) * JAM_STIFFNESS * self._stall[joint], torque[joint])
+            self._pressed[joint] = math.copysign(press, gap)
+            goal[joint], torque[joint] = anchor, 10.0 * self._stall[joint]
+
+    def _electrics(self, share: Array) -> None:
+        pushed = self.state.torque.copy()
+        for joint, press in self._pressed.items():
+            pushed[joint] = press
+        total = np.zeros(len(self.state.q))
+        for index, unit in enumerate(self.units):
+            total[unit.joint] += share[index]
+        current = np.zeros(len(self.units))
+        for index, unit in enumerate(self.units):
+            part = share[index] / total[unit.joint] if total[unit.joint] else 0.0
+            duty = float(pushed[unit.joint]) * part / self._stall[unit.joint] / self._health(index)
+            unit.sensed.duty = min(max(duty, -1.0), 1.0) * unit.sign
+            current[index] = unit.sensed.duty * self._stall_current[index]
+        self._set_supply()
+        voltage, restarted = self.supply.step(
+            self.period, np.abs(current) + self._idle * np.array([u.powered for u in self.units]))
+        for index in restarted:
+            self.units[index].firmware.boot()
+        self.heat.step(self.period, current)
+        for index, celsius in self.effects.servos.get(("temperature", Kind.WRONG), {}).items():
+            self.heat.celsius[index] = celsius
+        for index, unit in enumerate(self.units):
+            unit.sensed.current, unit.sensed.voltage = float(current[index]), voltage * float(self._rail[index])
+
+    def _set_supply(self) -> None:
+        active, spec = self.effects.line, self.supply.spec
+        self.supply.volts = active.get(("supply", Kind.WRONG), spec.volts)
+        self.supply.resistance = active.get(("supply", Kind.SLOW), spec.resistance)
+        if ("supply", Kind.OFF) in active:
+            self.supply.volts = 0.0
+        if (ripple := active.get(("supply", Kind.GARBAGE))) is not None:
+            self.supply.volts += ripple * float(self.rng.uniform(-1.0, 1.0))
+
+    # ------------------------------------------------------------ sensors
+    def _sense(self) -> None:
+        """What each servo's sensors make of the plant."""
+        for index, unit in enumerate(self.units):
+            sensed = unit.sensed
+            sensed.position = CENTRE + float(self.state.q[unit.joint]) / RAD_PER_COUNT * unit.sign
+            sensed.velocity = float(self.state.dq[unit.joint]) / RAD_PER_COUNT * unit.sign
+            sensed.temperature = float(self.heat.celsius[index])
+            if self.effects is not faults.NONE:
+                self._mislead(index, unit)
+
+    def _mislead(self, index: int, unit: Unit) -> None:
+        on, sensed = self.effects.on, unit.sensed
+        sensed.encoder_ok = on("encoder", Kind.OFF, index) is None
+        if not sensed.encoder_ok:
+            sensed.position = sensed.velocity = 0.0
+        sensed.position += on("encoder", Kind.WRONG, index) or 0.0
+        if (noise := on("encoder", Kind.GARBAGE, index)) is not None:
+            sensed.position += float(self.rng.uniform(-noise, noise))
+        if on("encoder", Kind.STUCK, index) is None:
+            unit.held = None
+        else:
+            unit.held = unit.held or replace(sensed)
+            sensed.position, sensed.velocity = unit.held.position, 0.0
+        if (gain := on("config", Kind.WRONG, index)) is not None and unit.firmware.memory is not None:
+            unit.firmware.memory.put("position_p", int(gain))
+
+    # ------------------------------------------------------------ people
+    def inject(self, text: str) -> Injection:
+        """Ask for a fault now. Raises `ConfigError` for what the bench cannot do."""
+        fault = parse(text, faults.SUPPORTED)
+        if fault.component in faults.PER_SERVO:
+            self._refuse_strange(fault)
+        if fault.condition is not None:
+            fault.condition.holds(self.measure)
+        return self.faults.add(fault, self.now)
+
+    def _refuse_strange(self, fault: Injection) -> None:
+        """Raise `ConfigError` when a servo that it names cannot have that fault."""
+        needs = {("config", Kind.WRONG): "position_p", ("servo", Kind.WRONG): "model_number"}
+        register = needs.get((fault.component, fault.kind), "")
+        for index in instances(fault, self.names, self.ids):
+            memory = self.units[index].firmware.memory
+            if register and (memory is None or register not in memory.table):
+                raise ConfigError(f"fault {fault.text!r}: servo {self.ids[index]} has no register {register}")
+
+    def clear(self) -> None:
+        """End every fault. Servos and sensors go on from where they are."""
+        self.faults.clear()
+        self.effects = faults.NONE
+        for unit in self.units:
+            unit.sensed.encoder_ok, unit.held = True, None
+
+    def measure(self, quantity: str, instance: str) -> float:
+        """How things stand, for a fault's condition. Raises `ConfigError` for an unknown quantity or servo."""
+        whole = {"time": self.now - self.born, "voltage": self.supply.voltage}
+        if quantity in whole:
+            return whole[quantity]
+        numbers = tuple(map(str, self.ids))
+        if instance not in numbers + self.names:
+            raise ConfigError(f"a condition on {quantity} needs a servo, not {instance!r}; "
+                              f"there are: {', '.join(numbers + self.names)}")
+        unit = self.units[(numbers if instance in numbers else self.names).index(instance)]
+        values = {"q": float(self.state.q[unit.joint]), "speed": abs(float(self.state.dq[unit.joint])),
+                  "temperature": unit.sensed.temperature, "current": abs(unit.sensed.current)}
+        if quantity not in values:
+            raise ConfigError(f"a condition is about one of: {', '.join((*whole, *values))}; not {quantity!r}")
+        return values[quantity]
+
+    @property
+    def energised(self) -> list[bool]:
+        """Whether each servo's motor may push."""
+        return [u.powered and u.drive.torque > 0.0 for u in self.units]
+
+
+def _code(model: str, baud: int) -> int:
+    bauds = table(model).bauds
+    for code, rate in bauds.items():
+        if rate == baud:
+            return code
+    raise ConfigError(f"a {model} cannot talk at {baud} baud; it can at: {', '.join(map(str, bauds.values()))}")

@@ -1,0 +1,1 @@
+"""Policies, the training loop and the evaluator."""

@@ -1,0 +1,98 @@
+"""What every trained policy shares: losses over batches for training, observations to chunks for running."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from policies.features import Features
+from robot.errors import DataError
+from robot.interfaces import Chunk, Observation
+
+Batch = Mapping[str, Tensor]
+Inputs = dict[str, Tensor]
+
+
+class ChunkPolicy(nn.Module):
+    """A network that is a `robot.interfaces.Policy`. Subclasses write `forward` (losses) and `predict`.
+
+    `arguments` are the constructor's plain parameters, kept for the checkpoint.
+    """
+
+    features: Features
+    horizon: int
+
+    def __init__(self, features: Features, horizon: int, arguments: dict[str, Any]) -> None:
+        super().__init__()
+        self.features, self.horizon, self.arguments = features, horizon, arguments
+        self.apart = 0.0  # share of a picture batch, its first part, that may be asked for other things
+        self.half = False  # pictures in bfloat16; metres and radians never
+        self._instruction = ""
+        self._words = torch.zeros(1, features.limit, dtype=torch.int64)
+
+    # ------------------------------------------------------------ training
+    def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Named losses (scalars, already weighted) of picture samples `frames` and pictureless `rows`.
+
+        Keys are those of `TrainingData.batch`, plus `words` (B, L) int64 and `tool` (B, H, 3) m, the actions' places.
+        """
+        raise NotImplementedError
+
+    def measure(self, frames: Batch) -> dict[str, Tensor]:
+        """Errors a person can read, each (B,), nan where it does not apply: `xyz_mm`, `px`, `chunk_mrad`."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ running
+    def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Chunks (B, H, J) rad, confidence (B,) and what a person may look at."""
+        raise NotImplementedError
+
+    def reset(self, instruction: str) -> None:
+        """Begin an episode."""
+        self._instruction = instruction
+        self._words = torch.from_numpy(self.features.encode(instruction))[None]
+
+    @torch.inference_mode()
+    def act(self, obs: Observation) -> Chunk:
+        """The next chunk. Raises `DataError` when the arm or its cameras are not those of the training data."""
+        self.eval()
+        chunk, confidence, info = self.predict(self.inputs(obs))
+        dt = self.features.dt
+        return Chunk(obs.stamp + dt, dt, chunk[0].double().cpu().numpy(), float(confidence[0]), info)
+
+    def inputs(self, obs: Observation) -> Inputs:
+        """An observation as a batch of one, on this policy's device."""
+        q = np.asarray(obs.state.q, np.float32)
+        if q.shape != (len(self.features.joints),):
+            raise DataError(f"the policy was trained for {len(self.features.joints)} joints "
+                            f"({', '.join(self.features.joints)}); this arm has {q.shape[0]}")
+        effort = np.nan_to_num(np.asarray(obs.state.effort, np.float32))
+        out = {"state": torch.from_numpy(q)[None], "effort": torch.from_numpy(effort)[None], "words": self._words}
+        for name in self.features.cameras:
+            if name not in obs.frames:
+                raise DataError(f"the policy needs camera {name!r}; "
+                                f"there are: {', '.join(obs.frames) or '(none)'}")
+            rgb = _fit(obs.frames[name].rgb, self.features.size)
+            out[f"images.{name}"] = torch.from_numpy(rgb)[None]
+        device = next(self.parameters()).device
+        return {k: v.to(device) for k, v in out.items()}
+
+
+def pictures(batch: Batch, camera: str) -> Tensor:
+    """(B, 3, H, W) float in [0, 1], channels last, from uint8 (B, H, W, 3)."""
+    return batch[f"images.{camera}"].permute(0, 3, 1, 2).float().div_(255.0)
+
+
+def _fit(rgb: np.ndarray, size: int) -> np.ndarray:
+    """A picture as (size, size, 3) uint8; a wider one is cut at its sides, like the training cameras are square."""
+    height, width = rgb.shape[:2]
+    if (height, width) == (size, size):
+        return np.ascontiguousarray(rgb)
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return cv2.resize(rgb[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA)

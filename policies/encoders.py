@@ -1,0 +1,119 @@
+"""What turns words and pictures into features: a small GRU, and a convolutional net that keeps its map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from policies.features import PAD, UNKNOWN
+
+
+class Language(nn.Module):
+    """Words (B, L) int64 to one vector (B, `size`): a few weighted means of word embeddings.
+
+    A small GRU reads the order and only chooses the weights, so that a whole phrase cannot stand for the scene
+    it once came with. A word is dropped to <unk> at `dropout` in training.
+    """
+
+    def __init__(self, words: int, size: int = 64, picks: int = 4, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.embed = nn.Embedding(words, 32, padding_idx=PAD)
+        self.gru = nn.GRU(32, 24, batch_first=True, bidirectional=True)
+        self.choose = nn.Linear(48, picks)
+        self.value = nn.Embedding(words, size // picks, padding_idx=PAD)
+
+    def forward(self, words: Tensor) -> Tensor:
+        real = words != PAD
+        if self.training and self.dropout > 0:
+            lost = (torch.rand(words.shape, device=words.device) < self.dropout) & real
+            words = torch.where(lost, torch.full_like(words, UNKNOWN), words)
+        states, _ = self.gru(self.embed(words))
+        weights = self.choose(states).masked_fill(~real[..., None], -1e4).softmax(1)
+        return (weights.transpose(1, 2) @ self.value(words)).flatten(1)
+
+
+class Block(nn.Module):
+    """A residual 3x3 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.relu(self.conv(x))
+
+
+class Film(nn.Module):
+    """A 3x3 convolution whose output is scaled and shifted, channel by channel, by the instruction."""
+
+    def __init__(self, channels: int, language: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(language, 2 * channels)
+        nn.init.normal_(self.film.weight, std=0.02)
+        nn.init.zeros_(self.film.bias)
+
+    def forward(self, x: Tensor, language: Tensor) -> Tensor:
+        scale, shift = self.film(language).to(x.dtype).unsqueeze(-1).unsqueeze(-1).chunk(2, 1)
+        return x + F.relu(torch.addcmul(shift, self.conv(x), 1 + scale))
+
+
+class Eye(nn.Module):
+    """One camera's pictures (B, 3, S, S) in [0, 1] to a map (B, `width`, S/4, S/4) and a coarse vector.
+
+    Fine cells keep position to a fraction of 4 px; a branch at a quarter of that resolution sees the whole
+    picture and is added back, so that language and context reach every cell.
+    """
+
+    def __init__(self, width: int, language: int, fine: int = 3, coarse: int = 3, summary: int = 32) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 4, stride=4)
+        self.place = nn.Conv2d(4, width, 1, bias=False)
+        self.before = nn.ModuleList(Block(width) for _ in range(fine))
+        self.down = nn.Conv2d(width, 2 * width, 4, stride=4)
+        self.coarse = nn.ModuleList(Film(2 * width, language) for _ in range(coarse))
+        self.up = nn.Conv2d(2 * width, width, 1)
+        self.after = nn.ModuleList(Film(width, language) for _ in range(fine))
+        self.norm = nn.GroupNorm(1, width)
+        self.summary = nn.Linear(2 * width, summary)
+
+    def forward(self, rgb: Tensor, language: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.stem(rgb - 0.5)
+        x = F.relu(x + self.place(_coordinates(x)))
+        for block in self.before:
+            x = block(x)
+        y = F.relu(self.down(x))
+        for block in self.coarse:
+            y = block(y, language)
+        x = x + F.interpolate(self.up(y), size=x.shape[-2:], mode="nearest")
+        for block in self.after:
+            x = block(x, language)
+        return self.norm(x), self.summary(y.float().mean((2, 3)))
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """(1, 4, H, W): u, v and their squares in [-1, 1], for maps like `x`."""
+    v = torch.linspace(-1, 1, x.shape[-2], device=x.device, dtype=x.dtype)
+    u = torch.linspace(-1, 1, x.shape[-1], device=x.device, dtype=x.dtype)
+    v, u = torch.meshgrid(v, u, indexing="ij")
+    grid = torch.stack([u, v, u * u, v * v])[None]
+    return grid.contiguous(memory_format=torch.channels_last)
+
+
+class MLP(nn.Module):
+    """Residual perceptron: (…, `size_in`) to (…, `size_out`) through `depth` hidden layers of `width`."""
+
+    def __init__(self, size_in: int, width: int, size_out: int, depth: int = 2) -> None:
+        super().__init__()
+        self.first = nn.Linear(size_in, width)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
+        self.last = nn.Linear(width, size_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for norm, layer in zip(self.norms, self.hidden):
+            x = x + F.silu(layer(norm(x)))
+        return self.last(x)

@@ -1,0 +1,163 @@
+"""`steadyhand evaluate`: success of a checkpoint on seeded scenes that no demonstration came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from policies import grid
+from policies.film import write_strip, write_video
+from policies.grid import Cell
+from policies.rollout import Outcome, rollout
+from policies.statistics import wilson
+from robot import output, registry
+from robot.errors import ConfigError
+
+# Scenes of evaluation have seeds from here to twice this; demonstrations are made from 2**61 on.
+FIRST_SEED = 1_000_000_000
+EPISODES, RESULTS = "episodes.jsonl", "results.json"
+
+
+def scene_seed(seed: int, episode: int) -> int:
+    """The world's seed for evaluation episode `episode` of evaluation `seed`, the same in every cell of a grid."""
+    return FIRST_SEED + 1_000_000 * (seed % 1000) + episode
+
+
+def main(config: dict[str, Any]) -> int:
+    """Evaluate and write `results.json`; 0 when every episode ran."""
+    console = Console()
+    if config["episodes"] < 1 or config["workers"] < 1:
+        raise ConfigError("episodes= and workers= must be at least 1")
+    registry.build("loader", "checkpoint", path=config["checkpoint"])  # a bad checkpoint is said now, once
+    cells = grid.cells(config)
+    folder = output.claim(config["out"], "evaluate", config, resume=config["resume"])
+    outcomes = run(config, cells, folder, console)
+    if config.get("grid"):
+        page = grid.write(folder, config, cells, outcomes)
+        console.print(f"results: {folder / RESULTS}; page: {page}", soft_wrap=True)
+        return 0
+    results = summarize(outcomes) | {"outcomes": [o.to_json() for o in outcomes]}
+    output.write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+    low, high = results["interval"]
+    console.print(f"success: {results['successes']}/{results['episodes']} = {results['success_rate']:.0%} "
+                  f"(95 % interval {low:.0%} to {high:.0%}); results: {folder / RESULTS}", soft_wrap=True)
+    return 0
+
+
+def run(config: Mapping[str, Any], cells: list[Cell], folder: Path, console: Console) -> list[Outcome]:
+    """Every outcome, in order; those already in the folder are not run again."""
+    known = {(o.cell, o.episode): o for o in read(folder / EPISODES)}
+    jobs = [Job(cell, k) for cell in cells for k in range(config["episodes"])]
+    todo = [j for j in jobs if (j.cell.name, j.episode) not in known]
+    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=console) as bar, (folder / EPISODES).open("a") as log:
+        task = bar.add_task("evaluate", total=len(jobs), completed=len(jobs) - len(todo), note="")
+        for outcome in _outcomes(config, folder, todo):
+            known[outcome.cell, outcome.episode] = outcome
+            log.write(json.dumps(outcome.to_json()) + "\n")
+            log.flush()
+            good = sum(o.success for o in known.values())
+            bar.update(task, advance=1, note=f"{good}/{len(known)} succeeded")
+    return [known[j.cell.name, j.episode] for j in jobs]
+
+
+def read(path: Path) -> list[Outcome]:
+    """Outcomes of an earlier, perhaps interrupted, evaluation; what a kill cut short is dropped."""
+    if not path.is_file():
+        return []
+    out, whole = [], []
+    for line in path.read_text().splitlines():
+        try:
+            document = json.loads(line)
+        except ValueError:
+            break
+        out.append(Outcome(**{**document, "faults": tuple(document["faults"])}))
+        whole.append(line + "\n")
+    output.write_text(path, "".join(whole))
+    return out
+
+
+# ---------------------------------------------------------------- workers
+@dataclass(frozen=True)
+class Job:
+    """One episode of one cell."""
+
+    cell: Cell
+    episode: int
+
+
+def _outcomes(config: Mapping[str, Any], folder: Path, todo: list[Job]) -> Iterator[Outcome]:
+    workers = min(config["workers"], len(todo))
+    arguments = (dict(config), str(folder))
+    if workers <= 1:
+        yield from _serial(arguments, todo)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, _begin, arguments) as pool:
+        yield from pool.imap_unordered(_episode, todo)
+
+
+def _serial(arguments: tuple[dict[str, Any], str], todo: Iterable[Job]) -> Iterator[Outcome]:
+    _begin(*arguments)
+    yield from map(_episode, todo)
+
+
+_WORK: dict[str, Any] = {}  # what one worker process keeps between its episodes
+
+
+def _begin(config: dict[str, Any], folder: str) -> None:
+    import torch
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    policy = registry.build("loader", "checkpoint", path=config["checkpoint"])
+    _WORK.update(config=config, folder=Path(folder), policy=policy, cell=None, world=None)
+
+
+def _world(cell: Cell) -> Any:
+    """The world of `cell`; only the last one is kept, since jobs come cell by cell."""
+    if _WORK["cell"] != cell:
+        if hasattr(_WORK["world"], "close"):
+            _WORK["world"].close()
+        _WORK.update(cell=cell, world=registry.assemble({**_WORK["config"], **cell.groups}, "world"))
+    return _WORK["world"]
+
+
+def _episode(job: Job) -> Outcome:
+    config, folder, k = _WORK["config"], _WORK["folder"], job.episode
+    world = _world(job.cell)
+    seconds = config["seconds"] or getattr(getattr(world, "task", None), "seconds", 20.0)
+    outcome, film = rollout(world, _WORK["policy"], k, scene_seed(config["seed"], k), seconds, config["rate"],
+                            config["replan"], film=k < config["videos"])
+    if film is not None:
+        stem = "_".join(filter(None, (job.cell.name.replace(" ", "-"), f"episode_{k:03d}")))
+        write_video(film, folder / f"{stem}.mp4")
+        write_strip(film, folder / f"{stem}.png")
+    return dataclasses.replace(outcome, cell=job.cell.name)
+
+
+def summarize(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Rates with their 95 % intervals."""
+    n, good = len(outcomes), sum(o.success for o in outcomes)
+    wrong = sum(o.wrong_object for o in outcomes)
+    times = [o.seconds for o in outcomes if o.success]
+    return {
+        "episodes": n, "successes": good, "success_rate": good / n, "interval": list(wilson(good, n)),
+        "wrong_object_rate": wrong / n, "wrong_object_interval": list(wilson(wrong, n)),
+        "mean_progress": float(np.mean([o.progress for o in outcomes])),
+        "median_seconds": float(np.median(times)) if times else None,
+        "latency_ms": float(np.median([o.latency_ms for o in outcomes])),
+        "first_ms": float(np.max([o.first_ms for o in outcomes])),
+    }

@@ -1,0 +1,99 @@
+"""What a policy was made for: the arm, cameras, words and scales of its training data, as plain JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from robot.errors import DataError
+from robot.interfaces import Array
+
+PAD, UNKNOWN = 0, 1
+WORD = re.compile(r"[a-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Metadata of the training data. J joints, gripper last."""
+
+    joints: tuple[str, ...]  # (J,)
+    cameras: tuple[str, ...]
+    size: int  # px, square pictures
+    fps: float  # Hz, rows of a chunk
+    words: tuple[str, ...]  # the vocabulary; index 0 is padding, 1 an unknown word
+    q_mean: tuple[float, ...]  # (J,) rad
+    q_std: tuple[float, ...]  # (J,) rad
+    phases: int = 1  # number of values that the phase label takes
+    chain: tuple[tuple[float, ...], ...] = ()  # kinematics from base to tool, see `policies.kinematics`
+    views: tuple[tuple[float, ...], ...] = ()  # by camera: a projection, see `policies.views`
+    carried: tuple[bool, ...] = ()  # by camera: whether the tool carries it
+    limit: int = 16  # words of an instruction that are read
+
+    @property
+    def dt(self) -> float:
+        """Seconds between two rows of a chunk."""
+        return 1.0 / self.fps
+
+    def encode(self, instruction: str) -> np.ndarray:
+        """(limit,) int64 word numbers of an instruction; unknown words become `UNKNOWN`."""
+        index = {word: k for k, word in enumerate(self.words)}
+        found = [index.get(word, UNKNOWN) for word in tokenize(instruction)][: self.limit]
+        return np.array(found + [PAD] * (self.limit - len(found)), dtype=np.int64)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Features:
+        """Raises `DataError` when a field is missing or unknown."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if odd := sorted(set(document) - known):
+            raise DataError(f"the checkpoint's features have an unknown field {odd[0]!r}")
+        try:
+            return cls(**{k: _frozen(v) for k, v in document.items()})
+        except TypeError as error:
+            raise DataError(f"the checkpoint's features are incomplete: {error}") from error
+
+    def check(self, joints: Iterable[str], cameras: Iterable[str]) -> None:
+        """Raises `DataError` when an arm or its cameras do not fit what the policy was trained on."""
+        joints, cameras = tuple(joints), tuple(cameras)
+        if joints != self.joints:
+            raise DataError(f"the policy was trained for joints {', '.join(self.joints)}; "
+                            f"this arm has {', '.join(joints)}")
+        if lost := sorted(set(self.cameras) - set(cameras)):
+            raise DataError(f"the policy needs camera {lost[0]!r}; there are: {', '.join(cameras) or '(none)'}")
+
+
+def tokenize(instruction: str) -> list[str]:
+    """Lower-case words of an instruction."""
+    return WORD.findall(instruction.lower())
+
+
+def vocabulary(instructions: Iterable[str], least: int = 1) -> tuple[str, ...]:
+    """Padding, unknown, then every word that occurs in at least `least` instructions, in order."""
+    counts: Counter[str] = Counter()
+    for text in instructions:
+        counts.update(set(tokenize(text)))
+    return ("<pad>", "<unk>", *sorted(word for word, n in counts.items() if n >= least))
+
+
+def bare_name(joint: str) -> str:
+    """`shoulder_pan` for the dataset's column `shoulder_pan.pos`."""
+    return joint.removesuffix(".pos")
+
+
+def scales(rows: np.ndarray) -> tuple[Array, Array]:
+    """Mean and deviation (J,) of `rows` (N, J); a joint that never moves gets deviation 1."""
+    std = rows.std(axis=0)
+    return rows.mean(axis=0).astype(float), np.where(std > 1e-3, std, 1.0).astype(float)
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as tuples, however deep."""
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

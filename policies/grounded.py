@@ -1,0 +1,315 @@
+"""The policy that looks before it acts: find the named things in each picture, place them, then plan a chunk.
+
+Pictures and words become heatmaps for the target and the goal; heatmap positions, joint angles and picture
+features become metres; metres and joint angles become a chunk of joint targets. Every stage has its own free
+label from simulation, so each learns from what it alone should explain, and the last two also learn from
+cheap pictureless rows by the thousand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from policies import heatmaps
+from policies.augment import augment, warp
+from policies.base import Batch, ChunkPolicy, Inputs, pictures
+from policies.encoders import MLP, Eye, Language
+from policies.features import Features
+from policies.kinematics import Chain
+from policies.views import View
+from robot.registry import option
+
+THINGS = ("target", "goal")
+CM, DM = 100.0, 10.0
+AGREE = 0.05  # m, how far apart two cameras may place the same thing
+OFFSET = 0.05  # m, the scale of an offset from a mix of places
+LEVEL = 0.01  # m, about which things lie
+DELTA = 0.1  # rad, the scale of a chunk's joint deltas
+
+
+@option("policy", "grounded")
+class Grounded(ChunkPolicy):
+    """Grounded chunk policy. H = `horizon` rows of J joint targets; `heads` chunk heads give the uncertainty."""
+
+    def __init__(self, features: Features, horizon: int = 16, width: int = 32, fine: int = 3, coarse: int = 3,
+                 hidden: int = 256, depth: int = 3, heads: int = 3, noise_mm: float = 5.0,
+                 noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5) -> None:
+        arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
+        super().__init__(features, horizon, arguments)
+        self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
+        self.augmentation, self.apart = augmentation, apart
+        words, joints, cameras = 64, len(features.joints), len(features.cameras)
+        summary = 32
+        self.language = Language(len(features.words), words)
+        self.eyes = nn.ModuleDict({c: Eye(width, words, fine, coarse, summary) for c in features.cameras})
+        self.maps = nn.ModuleDict({c: nn.Conv2d(width, len(THINGS), 1) for c in features.cameras})
+        self.seen = nn.ModuleDict({c: MLP(summary + 2 * width + 2, 64, len(THINGS), 1) for c in features.cameras})
+        body, pixels = 3 * joints + 12, 3 * cameras
+        looks = cameras * (summary + 2 * width)
+        self.chain = Chain(features.chain)
+        self.views = nn.ModuleList(View(m, c) for m, c in zip(features.views, features.carried))
+        self.place = nn.ModuleDict({t: MLP(pixels + body, 192, 3 + 1 + cameras + 1) for t in THINGS})
+        self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
+        self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
+        size_in = 6 + 9 + 2 + 1 + body + joints + words
+        self.heads = nn.ModuleList(MLP(size_in, hidden, horizon * (joints + 9), depth) for _ in range(heads))
+        for part in (*self.place.values(), *self.refine.values(), *self.heads):
+            nn.init.zeros_(part.last.bias)
+        for part in self.refine.values():
+            nn.init.zeros_(part.last.weight)
+        self.register_buffer("q_mean", torch.tensor(features.q_mean, dtype=torch.float32))
+        self.register_buffer("q_std", torch.tensor(features.q_std, dtype=torch.float32))
+
+    # ------------------------------------------------------------ stages
+    def look(self, batch: Batch, words: Tensor) -> dict[str, Tensor]:
+        """Heatmap logits `map.<camera>` (B, 2, h, w), `seen.<camera>` logits (B, 2), positions and `looks`.
+
+        Pictures are uint8 (B, H, W, 3), or floats (B, 3, H, W) that were prepared already.
+        """
+        out: dict[str, Tensor] = {}
+        looks = []
+        for camera, eye in self.eyes.items():
+            rgb = batch[f"images.{camera}"]
+            rgb = pictures(batch, camera) if rgb.dtype == torch.uint8 else rgb
+            with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.half):
+                features, summary = eye(rgb.contiguous(memory_format=torch.channels_last), words)
+            features, summary = features.float(), summary.float()
+            logits = self.maps[camera](features)
+            spots = []
+            for k, _ in enumerate(THINGS):
+                uv, mass = heatmaps.read(logits[:, k])
+                spots.append(heatmaps.sample(features, uv.detach()))
+                out[f"uv.{camera}.{k}"], out[f"mass.{camera}.{k}"] = uv, mass
+            parts = torch.cat([summary, *spots], -1)
+            peaks = logits.flatten(2).amax(-1).detach()
+            out[f"map.{camera}"], out[f"seen.{camera}"] = logits, self.seen[camera](torch.cat([parts, peaks], -1))
+            looks.append(parts)
+        out["looks"] = torch.cat(looks, -1)
+        return out
+
+    def pixels(self, uv: list[Tensor], seen: list[Tensor]) -> Tensor:
+        """(B, 3 cameras): each camera's position of one thing and 1, or nothing and -1 where it is not seen."""
+        sure = [(s > 0.5).to(p.dtype)[:, None] for p, s in zip(uv, seen)]
+        return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(uv, sure)], -1)
+
+    def body(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the arm knows of itself (B, 3 J + 12), the tool's rotation (B, 3, 3) and place (B, 3) m."""
+        turn, tip = self.chain(q)
+        known = [(q - self.q_mean) / self.q_std, torch.sin(q), torch.cos(q), turn.flatten(1), tip * DM]
+        return torch.cat(known, -1), turn, tip
+
+    def rough(self, thing: str, pixels: Tensor, body: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Place (B, 3) m of a thing from pixels (B, 3 cameras): a mix of where each camera's ray meets a level and
+        of the tool's place, and a small correction. Rays hold for any pose, also for one no demonstration had."""
+        known, turn, tip = body
+        raw = self.place[thing](torch.cat([pixels, known], -1))
+        height = LEVEL + OFFSET * raw[:, 3:4]
+        found, weights = [tip], [raw[:, 4:5]]
+        for k, view in enumerate(self.views):
+            uv, sure = pixels[:, 3 * k : 3 * k + 2] / 2 + 0.5, pixels[:, 3 * k + 2 : 3 * k + 3] > 0
+            point = view(uv, height, turn, tip)
+            usable = sure & ((point - tip).norm(dim=-1, keepdim=True) < 0.8)
+            found.append(torch.where(usable, point, tip))
+            weights.append(torch.where(usable, raw[:, 5 + k : 6 + k], torch.full_like(raw[:, :1], -1e4)))
+        mix = torch.softmax(torch.cat(weights, -1), -1)
+        return (torch.stack(found, 1) * mix[..., None]).sum(1) + 0.4 * OFFSET * raw[:, :3]
+
+    def locate(self, seen: dict[str, Tensor], q: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Places (B, 6) m from pixels alone, the same refined by what was seen, and the pixels."""
+        body, pixels, rough, fine = self.body(q), [], [], []
+        for k, thing in enumerate(THINGS):
+            px = self.pixels([seen[f"uv.{c}.{k}"] for c in self.eyes],
+                             [torch.sigmoid(seen[f"seen.{c}"][:, k]) for c in self.eyes])
+            rough.append(self.rough(thing, px, body))
+            fine.append(rough[-1] + self.refine[thing](torch.cat([px, body[0], seen["looks"]], -1)) / DM)
+            pixels.append(px)
+        return torch.cat(rough, -1), torch.cat(fine, -1), pixels
+
+    def _agreed(self, places: Tensor, pixels: Tensor, held: Tensor, q: Tensor) -> Tensor:
+        """Places (B, 6) m, with the target where the first camera alone sees it if that is quite elsewhere.
+
+        The wrist camera is the more precise one near a thing, and the one that takes something else for it; what
+        is held (B, 1) is its to see.
+        """
+        alone = torch.cat([pixels[:, :3], torch.tensor([0.0, 0.0, -1.0], device=pixels.device)
+                           .repeat(len(self.eyes) - 1).expand(len(pixels), -1)], -1)
+        first = self.rough("target", alone, self.body(q))
+        apart = (places[:, :3] - first).norm(dim=-1, keepdim=True) > AGREE
+        sure = apart & (pixels[:, 2:3] > 0) & (held < 0.5)
+        return torch.cat([torch.where(sure, first, places[:, :3]), places[:, 3:]], -1)
+
+    def plan(self, places: Tensor, yaw: Tensor, held: Tensor, q: Tensor, effort: Tensor,
+             words: Tensor) -> tuple[Tensor, Tensor]:
+        """What every head plans: postures (K, B, H, J) rad and tool places (K, B, H, 3) m.
+
+        Inputs are places (B, 6) m, yaw (B, 2), held (B, 1), q and effort (B, J). A tool place is a mix of where
+        the tool is, the target and the goal, plus an offset in the base frame and one in the tool's: arriving
+        precisely is then what is easy to learn.
+        """
+        known, turn, tip = self.body(q)
+        anchors = torch.stack([tip, places[:, :3], places[:, 3:]], 1)
+        apart = (anchors[:, 1:] - tip[:, None]) @ turn
+        x = torch.cat([places * DM, apart.flatten(1) * 2 * DM, (places[:, :3] - places[:, 3:]) * DM, yaw, held * 2 - 1,
+                       known, effort.clamp(-2, 2), words], -1)
+        raw = torch.stack([head(x) for head in self.heads]).unflatten(-1, (self.horizon, -1))
+        joints = q.shape[-1]
+        arm = q[:, None, :-1] + DELTA * raw[..., : joints - 1]
+        grip = self.q_mean[-1] + self.q_std[-1] * raw[..., joints - 1 : joints]
+        mix = torch.softmax(raw[..., joints : joints + 3], -1) @ anchors
+        offset = raw[..., joints + 3 : joints + 6] + raw[..., joints + 6 :] @ turn.transpose(-1, -2)
+        return torch.cat([arm, grip], -1), mix + OFFSET * offset
+
+    # ------------------------------------------------------------ training
+    def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        frames = self._prepare(frames, generator)
+        words = self.language(frames["words"])
+        seen = self.look(frames, words)
+        losses = self._grounding_losses(seen, frames)
+        calm = slice(self._warped(frames), None)
+        seen, words = {k: v[calm] for k, v in seen.items()}, words[calm]
+        frames = {k: v[calm] for k, v in frames.items()}
+        rough, fine, pixels = self.locate(seen, frames["state"])
+        status = self._status(seen, pixels, frames)
+        losses["xyz"] = (_metres(fine, frames) + 0.5 * _metres(rough, frames))
+        losses |= self._status_losses(status, frames)
+        plan = self.plan(fine.detach(), status[:, :2].detach(), torch.sigmoid(status[:, 2:3]).detach(),
+                         frames["state"], frames["effort"], words.detach())
+        losses |= {f"{k}_seen": 0.3 * v for k, v in self._chunk_losses(plan, frames).items()}
+        return losses | self._row_losses(rows, generator)
+
+    def _warped(self, frames: Batch) -> int:
+        """How many of the first pictures of a batch are moved about and asked for other things than their labels
+        in metres and actions are of: to be found in, not to be measured by."""
+        return int(self.apart * len(frames["state"]))
+
+    def _prepare(self, frames: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """The batch with augmented pictures, its first part warped together with its labels."""
+        out, n = dict(frames), self._warped(frames)
+        for camera in self.eyes:
+            rgb = augment(pictures(out, camera), generator, self.augmentation)
+            if n:
+                keys = [f"aux.{thing}_px.{camera}" for thing in THINGS]
+                moved, labels = warp(rgb[:n], [out[k][:n] for k in keys], generator, 0.6)
+                rgb = torch.cat([moved, rgb[n:]])
+                out |= {k: torch.cat([new, out[k][n:]]) for k, new in zip(keys, labels)}
+            out[f"images.{camera}"] = rgb
+        return out
+
+    def _grounding_losses(self, seen: dict[str, Tensor], frames: Batch) -> dict[str, Tensor]:
+        heat, visible = [], []
+        for camera in self.eyes:
+            for k, thing in enumerate(THINGS):
+                label = frames[f"aux.{thing}_px.{camera}"]
+                heat.append(heatmaps.cross_entropy(seen[f"map.{camera}"][:, k], label[:, :2], label[:, 2]))
+                visible.append(F.binary_cross_entropy_with_logits(seen[f"seen.{camera}"][:, k], label[:, 2]))
+        return {"heat": torch.stack(heat).sum(), "seen": torch.stack(visible).sum()}
+
+    def _status(self, seen: dict[str, Tensor], pixels: list[Tensor], frames: Batch) -> Tensor:
+        """(B, 5 + phases): yaw (2), then logits of held, progress, success and the phases."""
+        effort = frames["effort"].clamp(-2, 2)
+        return self.status(torch.cat([seen["looks"], self.body(frames["state"])[0], effort, *pixels], -1))
+
+    def _status_losses(self, status: Tensor, frames: Batch) -> dict[str, Tensor]:
+        flags = torch.cat([frames["aux.held"], frames["aux.progress"], frames["aux.success"]], -1).clamp(0, 1)
+        phase = frames["aux.phase"][:, 0].long().clamp(0, self.features.phases - 1)
+        return {"yaw": F.mse_loss(status[:, :2], frames["aux.yaw"]),
+                "status": F.binary_cross_entropy_with_logits(status[:, 2:5], flags),
+                "phase": 0.3 * F.cross_entropy(status[:, 5:], phase)}
+
+    def _row_losses(self, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """What needs no pictures: places from true pixels, chunks from true places, both with noise.
+
+        What the first camera, which stands still, sees has nothing to do with the arm's pose: some rows are
+        given another one, so that "near the tool" is never a good answer.
+        """
+        q, n = rows["state"], rows["state"].shape[0]
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator, device=q.device)
+
+        rough, camera = [], next(iter(self.eyes))
+        other = torch.rand((n, 1), generator=generator, device=q.device) < 0.3
+        body = self.body(torch.where(other, q.flip(0), q))
+        for thing in THINGS:
+            labels = {c: self._mistaken(rows[f"aux.{thing}_px.{c}"], generator) for c in self.eyes}
+            labels = {c: x if c == camera else x * ~other for c, x in labels.items()}
+            px = self.pixels([x[:, :2] + 0.003 * normal(n, 2) for x in labels.values()],
+                             [x[:, 2] for x in labels.values()])
+            rough.append(self.rough(thing, px, body))
+        words = self.language(rows["words"]).detach()
+        spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
+        places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)
+        shake = torch.cat([normal(n, q.shape[1] - 1), 0.5 * normal(n, 1)], -1)
+        moved = q + self.noise_rad * torch.rand((n, 1), generator=generator, device=q.device) * shake
+        held = (rows["aux.held"] + 0.1 * normal(n, 1)).clamp(0, 1)
+        plan = self.plan(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved,
+                         rows["effort"] + 0.02 * normal(*q.shape), words)
+        return {"place": _metres(torch.cat(rough, -1), rows), **self._chunk_losses(plan, rows)}
+
+    def _mistaken(self, label: Tensor, generator: torch.Generator, share: float = 0.02) -> Tensor:
+        """Labels (B, 3) as eyes would give them: a few point somewhere else."""
+        dice = torch.rand((len(label), 4), generator=generator, device=label.device)
+        wild = torch.cat([dice[:, 1:3], torch.ones_like(dice[:, :1])], -1)
+        return torch.where(dice[:, 3:] < share, wild, label)
+
+    def _chunk_losses(self, plan: tuple[Tensor, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Mean absolute errors over real rows: postures in units of the delta scale, tool places in 2 cm."""
+        posture, place = plan
+        error = (posture - batch["action"]).abs()
+        error = torch.cat([error[..., :-1] / DELTA, error[..., -1:] / self.q_std[-1]], -1).mean(-1)
+        miss = (place - batch["tool"]).abs().mean(-1) / 0.02
+        mask = batch["mask"].to(error.dtype) * len(self.heads) / (batch["mask"].sum() * len(self.heads)).clamp(min=1)
+        return {"chunk": (error * mask).sum(), "tool": (miss * mask).sum()}
+
+    # ------------------------------------------------------------ running
+    def _infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
+        words = self.language(inputs["words"])
+        seen = self.look(inputs, words)
+        _, fine, pixels = self.locate(seen, inputs["state"])
+        status = self._status(seen, pixels, inputs)
+        fine = self._agreed(fine, pixels[0], torch.sigmoid(status[:, 2:3]), inputs["state"])
+        posture, place = self.plan(fine, status[:, :2], torch.sigmoid(status[:, 2:3]), inputs["state"],
+                                   inputs["effort"], words)
+        return self.chain.reach(posture, place), fine, status, seen
+
+    def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        chunks, places, status, seen = self._infer(inputs)
+        spread = chunks[:, :, :, :-1].std(0, correction=0).mean((-1, -2))
+        info: dict[str, Any] = {
+            "target_xyz": places[0, :3].cpu().numpy(), "goal_xyz": places[0, 3:].cpu().numpy(),
+            "held": float(torch.sigmoid(status[0, 2])), "progress": float(torch.sigmoid(status[0, 3])),
+            "success": float(torch.sigmoid(status[0, 4])), "phase": int(status[0, 5:].argmax()),
+            "spread_rad": float(spread[0]),
+        }
+        for camera in self.eyes:
+            heat = torch.softmax(seen[f"map.{camera}"][0].flatten(1), -1).view_as(seen[f"map.{camera}"][0])
+            info[f"heatmap.{camera}"] = heat.cpu().numpy()
+            info[f"seen.{camera}"] = torch.sigmoid(seen[f"seen.{camera}"][0]).cpu().numpy()
+        return chunks.mean(0), torch.exp(-spread / 0.05), info
+
+    def measure(self, frames: Batch) -> dict[str, Tensor]:
+        chunks, places, status, seen = self._infer(frames)
+        out = {}
+        for k, thing in enumerate(THINGS):
+            out[f"{thing}_mm"] = 1000 * (places[:, 3 * k : 3 * k + 3] - frames[f"aux.{thing}_xyz"]).norm(dim=-1)
+            for camera in self.eyes:
+                label = frames[f"aux.{thing}_px.{camera}"]
+                miss = (seen[f"uv.{camera}.{k}"] - label[:, :2]).norm(dim=-1) * self.features.size
+                out[f"{thing}_px_{camera}"] = torch.where(label[:, 2] > 0.5, miss, torch.nan)
+        error = (chunks.mean(0) - frames["action"]).abs()
+        mask = torch.where(frames["mask"], 1.0, torch.nan)[..., None]
+        out["chunk_mrad"] = 1000 * (error[..., :-1] * mask).nanmean((1, 2))
+        out["gripper_mrad"] = 1000 * (error[..., -1:] * mask).nanmean((1, 2))
+        out["held"] = ((status[:, 2] > 0) == (frames["aux.held"][:, 0] > 0.5)).float()
+        return out
+
+
+def _metres(places: Tensor, batch: Batch) -> Tensor:
+    """Huber loss in centimetres of places (B, 6) m."""
+    truth = torch.cat([batch[f"aux.{t}_xyz"] for t in THINGS], -1)
+    return F.smooth_l1_loss(places * CM, truth * CM, beta=0.5)

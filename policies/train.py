@@ -1,0 +1,247 @@
+"""`steadyhand train`: one loop that teaches any registered policy from a dataset."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from policies import checkpoint, run_state
+from policies.base import ChunkPolicy
+from policies.data import TrainingData
+from policies.run_state import Average, Budget, Curve
+from policies.sampler import Sampler, describe
+from robot import output, registry
+from robot.clock import WallClock
+from robot.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+CARD = "run.json"
+IGNORED = ("resume", "debug", "threads", "tensorboard")  # may differ between a run and its continuation
+
+
+@dataclass
+class Run:
+    """Everything one training run holds; `policy` is the module as the policy, `model` as accelerate wraps it."""
+
+    config: dict[str, Any]
+    folder: Path
+    accelerator: Accelerator
+    policy: ChunkPolicy
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    average: Average
+    budget: Budget
+    curve: Curve
+    training: Sampler
+    validation: Sampler
+
+
+def main(config: dict[str, Any]) -> int:
+    """Train and leave a checkpoint with its card in `out`; 0 when the run is complete."""
+    console = Console()
+    data = _open(config)
+    run = prepare(config, data)
+    if run.budget.step:
+        console.print(f"continuing at step {run.budget.step}")
+    best = loop(run, console)
+    if run.accelerator.is_main_process:
+        _finish(run, data, best)
+        shown = ", ".join(f"{k} {v:.1f}" for k, v in best.items() if k in ("target_mm", "goal_mm", "chunk_mrad"))
+        console.print(f"checkpoint: {run.folder}  ({run.budget.step} steps, {shown})")
+    return 0
+
+
+def _open(config: Mapping[str, Any]) -> TrainingData:
+    cameras = tuple(config["cameras"])
+    if not cameras:
+        raise ConfigError("cameras= must name at least one camera")
+    for key in ("batch", "rows"):
+        if config[key] < 1:
+            raise ConfigError(f"{key}={config[key]} must be at least 1")
+    if config["minutes"] <= 0 and config["steps"] < 1:
+        raise ConfigError("give steps= or minutes= above 0")
+    return TrainingData.open(config["data"], cameras)
+
+
+def prepare(config: dict[str, Any], data: TrainingData) -> Run:
+    """Build the run that `config` describes, or pick up the unfinished one in its folder."""
+    if config["threads"]:
+        torch.set_num_threads(config["threads"])
+    torch.set_flush_denormal(True)
+    torch.manual_seed(config["seed"])
+    accelerator = Accelerator()
+    train, held = data.split(config["validation"], config["seed"])
+    features = describe(data, tuple(config["cameras"]), train, registry.build("model", config["model"]))
+    policy: ChunkPolicy = registry.build("policy", config["policy"], features=features)
+    policy.half = halves(config["precision"], accelerator.device)
+    policy = policy.to(accelerator.device, memory_format=torch.channels_last)
+    folder = _claim(config)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"])
+    average = Average(policy, config["averaging"])
+    budget = Budget(config["steps"], 60 * config["minutes"], config["warmup"])
+    curve = Curve(folder / "curve.jsonl")
+    if config["resume"]:
+        run_state.restore(folder, policy, optimizer, average, budget)
+        curve.cut(budget.step)
+    model, optimizer = accelerator.prepare(policy, optimizer)
+    common = {"data": data, "features": features, "horizon": policy.horizon, "seed": config["seed"],
+              "batch": config["batch"], "rows": config["rows"], "rank": accelerator.process_index, "swap": policy.apart}
+    return Run(config, folder, accelerator, policy, model, optimizer, average, budget, curve,
+               Sampler(episodes=train, **common), Sampler(episodes=held if len(held) else train[:1], **common))
+
+
+def _claim(config: dict[str, Any]) -> Path:
+    folder = Path(config["out"])
+    if config["resume"]:
+        if (folder / CARD).is_file():
+            raise DataError(f"the run in {folder} is complete; choose another out=")
+        if not (folder / output.CONFIG).is_file():
+            raise DataError(f"there is no run to resume in {folder}")
+        before = yaml.safe_load((folder / output.CONFIG).read_text())
+        for key, value in config.items():
+            if key not in IGNORED and before.get(key) != value:
+                raise DataError(f"the run in {folder} had {key}={before.get(key)}, not {value}; "
+                                "resume needs the same settings")
+    return output.claim(folder, "train", config, resume=config["resume"])
+
+
+def halves(precision: str, device: torch.device) -> bool:
+    """Whether pictures go through in bfloat16: asked for, or `auto` where the hardware is quick at it."""
+    if precision not in ("auto", "bf16", "fp32"):
+        raise ConfigError(f"precision={precision} must be one of: auto, bf16, fp32")
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def loop(run: Run, console: Console) -> dict[str, float]:
+    """Train until the budget is spent; returns the last validation errors."""
+    clock, board, found = WallClock(), _board(run), dict[str, float]()
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
+               TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=console, disable=not run.accelerator.is_main_process) as bar:
+        task = bar.add_task("train", total=1.0, completed=run.budget.fraction, note="")
+        start, done, before = clock.now(), run.budget.step, run.budget.elapsed
+        while not run.budget.spent:
+            losses = train_step(run)
+            spent = clock.now() - start
+            run.budget.advance(before + spent)
+            step, last = run.budget.step, run.budget.spent
+            if step % 20 == 0 or last:
+                samples = (step - done) * run.config["batch"] * run.accelerator.num_processes
+                entry = {"step": step, "loss": sum(losses.values()), "elapsed_s": round(run.budget.elapsed, 1),
+                         "samples_per_s": round(samples / spent, 1), **losses}
+                _note(run, board, entry)
+                note = f"loss {entry['loss']:.3f}  {entry['samples_per_s']:.0f}/s  {_short(found)}"
+                bar.update(task, completed=run.budget.fraction, note=note)
+            if step % run.config["validate_every"] == 0 or last:
+                found = validate(run)
+                _note(run, board, {"step": step, **{f"val.{k}": v for k, v in found.items()}})
+            if step % run.config["save_every"] == 0 and not last and run.accelerator.is_main_process:
+                _store(run)
+    return found
+
+
+def _store(run: Run) -> None:
+    """What a killed run continues from, and a checkpoint that can be tried meanwhile."""
+    run_state.store(run.folder, run.policy, run.optimizer, run.average, run.budget)
+    option = run.config["policy"][registry.OPTION_KEY]
+    checkpoint.save(run.policy, option, run.folder / run_state.LATEST, run.average.weights)
+
+
+def train_step(run: Run) -> dict[str, float]:
+    """One update of the weights; returns the named losses. All randomness comes from (seed, step)."""
+    budget, device = run.budget, run.accelerator.device
+    rate = run.config["learning_rate"] * budget.rate()
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    seed = (run.config["seed"] * 1_000_003 + budget.step) * 64 + run.accelerator.process_index
+    torch.manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
+    frames, rows = ({k: v.to(device, non_blocking=True) for k, v in part.items()}
+                    for part in run.training.step(budget.step))
+    run.model.train()
+    losses = run.model(frames, rows, generator)
+    total = torch.stack(list(losses.values())).sum()
+    if not bool(torch.isfinite(total)):
+        bad = next(k for k, v in losses.items() if not bool(torch.isfinite(v)))
+        raise DataError(f"the loss {bad!r} is not finite at step {budget.step}; lower learning_rate")
+    run.optimizer.zero_grad(set_to_none=True)
+    run.accelerator.backward(total)
+    run.accelerator.clip_grad_norm_(run.model.parameters(), 5.0)
+    run.optimizer.step()
+    run.average.update(run.policy, budget.step)
+    return {k: float(v.detach()) for k, v in losses.items()}
+
+
+@torch.no_grad()
+def validate(run: Run, frames: int = 512) -> dict[str, float]:
+    """Median errors of the averaged weights over held-out episodes."""
+    device = run.accelerator.device
+    gathered: dict[str, list[torch.Tensor]] = {}
+    with run.average.swapped(run.policy):
+        run.policy.eval()
+        for batch in run.validation.sweep(frames):
+            for name, values in run.policy.measure({k: v.to(device) for k, v in batch.items()}).items():
+                gathered.setdefault(name, []).append(values)
+    out = {}
+    for name, parts in gathered.items():
+        values = torch.cat(parts)
+        out[name] = float(values.mean() if name == "held" else values.nanmedian())
+    return out
+
+
+def _note(run: Run, board: Any, entry: dict[str, float]) -> None:
+    if not run.accelerator.is_main_process:
+        return
+    run.curve.add(entry)
+    if board is not None:
+        for name, value in entry.items():
+            board.add_scalar(name, value, int(entry["step"]))
+
+
+def _board(run: Run) -> Any:
+    if not run.config["tensorboard"]:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("tensorboard=true needs TensorBoard: pip install 'steadyhand[tensorboard]'") from error
+    return SummaryWriter(str(run.folder / "tensorboard"))
+
+
+def _short(found: Mapping[str, float]) -> str:
+    return "  ".join(f"{k} {found[k]:.1f}" for k in ("target_mm", "chunk_mrad") if k in found)
+
+
+def _finish(run: Run, data: TrainingData, results: dict[str, float]) -> None:
+    """The checkpoint, then the card that makes the run complete."""
+    option = run.config["policy"][registry.OPTION_KEY]
+    checkpoint.save(run.policy, option, run.folder, run.average.weights,
+                    trained={"data": data.hash, "seed": run.config["seed"], "steps": run.budget.step})
+    card = {
+        "data": {"path": str(data.path), "hash": data.hash, "episodes": data.episodes, "frames": len(data)},
+        "config": run.config, "seed": run.config["seed"], "steps": run.budget.step,
+        "seconds": round(run.budget.elapsed, 1), "device": str(run.accelerator.device),
+        "processes": run.accelerator.num_processes, "threads": torch.get_num_threads(), "bf16": run.policy.half,
+        "parameters": sum(p.numel() for p in run.policy.parameters()), "validation": results,
+        "versions": output.versions(), "curve": run.curve.path.name,
+    }
+    output.write_text(run.folder / CARD, json.dumps(card, indent=2) + "\n")
+    run_state.discard(run.folder)

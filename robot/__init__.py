@@ -1,0 +1,1 @@
+"""What is true of any arm, and the agent that runs one."""

@@ -1,0 +1,89 @@
+"""Output folders: claimed before work starts, complete only when they say so, described for whoever comes later."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from robot.errors import DataError
+
+CONFIG, VERSIONS = "config.yaml", "versions.json"
+PACKAGES = ("steadyhand", "pybullet", "numpy", "torch", "opencv-python", "pyserial", "hydra-core", "gymnasium")
+
+
+def claim(out: str | Path, command: str, config: Mapping[str, Any], resume: bool = False,
+          idle: Sequence[str] = ()) -> Path:
+    """Make `out` this run's own and write its configuration and versions there; returns the folder.
+
+    Raises `DataError` when it already holds another run, or cannot be written. With `resume`, a folder of
+    the same command is taken over as it is; the caller compares configurations. A folder that holds nothing but
+    a configuration and what `idle` names is of a run that never began: it is taken over too.
+    """
+    folder = Path(out)
+    if folder.is_file():
+        raise DataError(f"{folder} is a file; give a folder with out=")
+    held = folder / CONFIG
+    if idle and held.is_file() and {p.name for p in folder.iterdir()} <= {CONFIG, VERSIONS, *idle}:
+        shutil.rmtree(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (resume and held.is_file()):
+        what = f"already holds a run (see {held})" if held.is_file() else "is not empty"
+        raise DataError(f"{folder} {what}; choose another out= or remove it first")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not held.is_file():
+            write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+            write_text(held, yaml.safe_dump({"command": command, **config}, sort_keys=False))
+    except OSError as error:
+        raise DataError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on, and the code's commit where there is one."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in PACKAGES:
+        for name in (package, f"{package}-headless"):
+            try:
+                found[package] = importlib.metadata.version(name)
+                break
+            except importlib.metadata.PackageNotFoundError:
+                continue
+    try:
+        here = Path(__file__).resolve().parent
+        commit = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"],
+                                capture_output=True, text=True, timeout=5, check=False)
+        if commit.returncode == 0:
+            found["commit"] = commit.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    return found
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write aside, then rename: a reader sees the old file or the whole new one."""
+    with aside(path) as temporary:
+        temporary.write_text(text)
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the block ends well, and vanishes otherwise."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Randomised PyBullet worlds, their cameras and their tasks."""

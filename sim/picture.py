@@ -1,0 +1,100 @@
+"""What a renderer is and what it gives: pictures of a scene's parts at an instant, now or stored.
+
+An instant is an array (F + V, 7): position (m) and quaternion x y z w in the robot's base frame of the F
+frames of `Scene.poses()`, then of the V cameras of a `Look`. With the parts and the look it is all a picture needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot.interfaces import Array, Image
+from sim.look import Look, View, quaternion, rotation
+from sim.scene import Part, Scene
+
+Instant = NDArray[np.float32]  # (F + V, 7)
+NOTHING = -1  # segmentation where no part is seen
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One rendered image; depth and segmentation only when asked for."""
+
+    rgb: Image  # (H, W, 3)
+    depth: NDArray[np.float32] | None = None  # (H, W) m along the camera's z; inf where there is nothing
+    segmentation: NDArray[np.int32] | None = None  # (H, W) `Part.frame`, or NOTHING
+
+
+class Renderer(Protocol):
+    """Draws parts under a look. `load` after either changes (`Scene.version`), `draw` as often as wanted."""
+
+    @property
+    def name(self) -> str:
+        """What really draws, for the record: `gl:llvmpipe (LLVM 15.0.6, 256 bits)` or `tiny`."""
+        ...
+
+    def load(self, parts: Sequence[Part], look: Look) -> None:
+        """Take meshes, materials, lights and cameras; forgets the last scene.
+
+        Raises `SceneError` for a shape that cannot be drawn, `ConfigError` for an unknown texture.
+        """
+
+    def draw(self, instant: Instant, size: int, seed: int = 0, geometry: bool = False) -> dict[str, Picture]:
+        """One `size` by `size` picture a view of the look, by its name. `seed` is the sensor noise's.
+
+        With `geometry` the pictures have depth and segmentation as well.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give back whatever is held outside Python; may be called twice."""
+
+
+def instant(scene: Scene, look: Look) -> Instant:
+    """(F + V, 7) of `scene` now, cameras of `look` included."""
+    return np.concatenate([scene.poses(), cameras(scene, look)])
+
+
+def cameras(scene: Scene, look: Look) -> Instant:
+    """(V, 7) optical frames of `look`'s views now."""
+    rows = np.empty((len(look.views), 7), dtype=np.float32)
+    for row, view in zip(rows, look.views.values()):
+        row[:3], row[3:] = view.position, view.quaternion
+        if view.body:
+            carrier = scene.pose(view.body, view.link)
+            turn = rotation(tuple(carrier.quaternion))
+            row[:3] = carrier.position + turn @ np.asarray(view.position)
+            row[3:] = quaternion(turn @ rotation(view.quaternion))
+    return rows
+
+
+def matrices(poses: NDArray[np.floating]) -> Array:
+    """(N, 4, 4) of (N, 7) poses."""
+    x, y, z, w = np.asarray(poses[:, 3:], dtype=np.float64).T
+    out = np.zeros((len(poses), 4, 4))
+    out[:, 0, 0], out[:, 0, 1], out[:, 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
+    out[:, 1, 0], out[:, 1, 1], out[:, 1, 2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
+    out[:, 2, 0], out[:, 2, 1], out[:, 2, 2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
+    out[:, :3, 3] = poses[:, :3]
+    out[:, 3, 3] = 1.0
+    return out
+
+
+def clip(view: View, aspect: float = 1.0) -> Array:
+    """(4, 4) optical frame (x right, y down, z forward) to clip space with y down; `view.fov` is vertical."""
+    near, far, focal = view.near, view.far, 1 / np.tan(np.radians(view.fov) / 2)
+    return np.array([[focal / aspect, 0, 0, 0], [0, focal, 0, 0],
+                     [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)], [0, 0, 1, 0]])
+
+
+def between(a: Instant, b: Instant, share: float) -> Instant:
+    """The instant `share` of the way from `a` to `b`, everything moving evenly: good for a tenth of a second."""
+    near = np.where((a[:, 3:] * b[:, 3:]).sum(axis=1, keepdims=True) < 0, -b[:, 3:], b[:, 3:])
+    out = np.concatenate([a[:, :3] + share * (b[:, :3] - a[:, :3]), a[:, 3:] + share * (near - a[:, 3:])], axis=1)
+    out[:, 3:] /= np.linalg.norm(out[:, 3:], axis=1, keepdims=True)
+    return out.astype(np.float32)

@@ -1,0 +1,51 @@
+"""The simulated arm as the mechanics behind virtual servos: they bring the goals, this brings the world."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robot.interfaces import Array, PlantState
+from robot.registry import option
+from sim.bullet import pybullet
+from sim.scene import HZ
+from sim.world import Tabletop
+
+GEARS = 0.06  # N·m
+
+
+@option("plant", "bullet")
+class BulletPlant:
+    """A `Plant` over a `Tabletop`; its clock is advanced by `step` and by nothing else."""
+
+    def __init__(self, world: Tabletop) -> None:
+        self.world = world
+        self._rest = 0.0
+
+    def reset(self, seed: int) -> str:
+        """A new scene; returns its instruction."""
+        self._rest = 0.0
+        return self.world.reset(seed)
+
+    def step(self, dt: float, goal: Array, torque: Array) -> PlantState:
+        """Advance `dt` (s) in whole physics steps, the rest is kept for the next call.
+
+        `goal` (J,) rad; `torque` (J,) N·m is the most each joint may use, 0 is limp.
+        """
+        servos = self.world.arm.servos
+        self._rest += dt * HZ
+        limit = np.minimum(torque, servos.limit)
+        limp = limit <= 0.0
+        force = np.where(limp, GEARS, limit)  # a servo without torque still has to be turned by its gears
+        while self._rest >= 1.0:
+            self._rest -= 1.0
+            here = servos.read()[0]
+            self.world.tick(goal=np.where(limp, here, np.asarray(goal, dtype=np.float64)), limit=force)
+        q, dq, applied = servos.read()
+        # PyBullet goes on reporting the last torque of a motor that was switched off
+        return PlantState(q, dq, np.clip(applied, -limit, limit))
+
+    def table_force(self) -> float:
+        """N with which the arm presses on the table at this moment."""
+        scene = self.world.scene
+        points = pybullet.getContactPoints(scene.body("arm").id, scene.body("table").id, physicsClientId=scene.client)
+        return float(sum(p[9] for p in points))

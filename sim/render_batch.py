@@ -1,0 +1,131 @@
+"""All parts of a scene in one vertex buffer: drawing them, however many there are, is a single call.
+
+Vertices are kept in their frame's coordinates and carry its number; the poses of all frames lie in one uniform
+block. For a few hundred parts of a few dozen triangles this beats instancing: software rasterisers pay about as
+much for starting an instance as for drawing a box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from robot.errors import SceneError
+from robot.interfaces import Array
+from sim.picture import matrices
+from sim.render_device import Device
+from sim.render_mesh import Mesh, mesh_of, scale_of
+from sim.render_shaders import FRAMES
+from sim.scene import Part
+
+Floats = NDArray[np.float32]
+LAYOUT = ("3f 3f 2f 3f 1f 3f", "position", "normal", "place", "color", "frame", "surface")
+STRIDE = 15 * 4  # bytes
+
+
+class Batch:
+    """The vertices of one scene on the device."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._frames = device.context.buffer(reserve=FRAMES * 48, dynamic=True)
+        self._vertices: moderngl.Buffer | None = None
+        self._faces: moderngl.Buffer | None = None
+        self._arrays: list[moderngl.VertexArray] = []
+
+    def load(self, parts: Sequence[Part], layers: Sequence[int], largest: float) -> None:
+        """Lay out `parts`; those of a half diagonal over `largest` (m) receive shadows and cast none.
+
+        Raises `SceneError` when there are too many frames.
+        """
+        if max(part.frame for part in parts) >= FRAMES:
+            raise SceneError(f"a scene of over {FRAMES} bodies and links cannot be drawn")
+        meshes = [mesh_of(part.shape) for part in parts]
+        radii = [_extent(part, mesh) for part, mesh in zip(parts, meshes)]
+        order = sorted(range(len(parts)), key=lambda i: radii[i])
+        casting = [i for i in order if radii[i] <= largest]
+        self._casters = np.array([parts[i].frame for i in casting], dtype=np.int64)
+        self._middles = np.array([parts[i].shape.position for i in casting]).reshape(-1, 3)
+        self._radii = np.array([radii[i] for i in casting])
+        rows, faces, first = [], [], 0
+        for i in order:  # the largest come last: tables are mostly hidden, and what is hidden costs nothing
+            rows.append(_vertices(parts[i], meshes[i], layers[i]))
+            faces.append(meshes[i].faces.ravel() + np.uint32(first))
+            first += len(rows[-1])
+        self._count = sum(map(len, faces))
+        self._casting = sum(map(len, faces[: len(casting)]))
+        self._upload(np.concatenate(rows).tobytes(), np.concatenate(faces).tobytes())
+
+    def _upload(self, vertices: bytes, faces: bytes) -> None:
+        """Write both buffers, made anew only when they are too small."""
+        fits = self._vertices is not None and self._faces is not None
+        if not fits or self._vertices.size < len(vertices) or self._faces.size < len(faces):  # type: ignore[union-attr]
+            self._forget()
+            ctx = self._device.context
+            self._vertices = ctx.buffer(reserve=2 * len(vertices))
+            self._faces = ctx.buffer(reserve=2 * len(faces))
+            whole = (self._vertices, *LAYOUT)
+            bare = (self._vertices, "3f 32x 1f 12x", "position", "frame")
+            self._arrays = [ctx.vertex_array(program, [whole], self._faces) for program in self._device.surface]
+            self._arrays.append(ctx.vertex_array(self._device.shadow, [bare], self._faces))
+        self._vertices.write(vertices)  # type: ignore[union-attr]
+        self._faces.write(faces)  # type: ignore[union-attr]
+
+    def place(self, poses: NDArray[np.floating]) -> tuple[Array, Array]:
+        """Move every frame to its pose; `poses` (F, 7).
+
+        Returns centres (C, 3) and radii (C,) in m of spheres around what casts shadows.
+        """
+        world = matrices(poses)
+        self._frames.write(np.ascontiguousarray(world[:, :3], dtype=np.float32))
+        of = world[self._casters]
+        return (of[:, :3, :3] @ self._middles[:, :, None])[:, :, 0] + of[:, :3, 3], self._radii
+
+    def shadow(self) -> None:
+        """Draw whatever casts shadows into the current target."""
+        self._frames.bind_to_uniform_block(2)
+        self._arrays[2].render(moderngl.TRIANGLES, self._casting)
+
+    def surfaces(self, view: int, geometry: bool) -> None:
+        """Draw everything as `view` sees it into the current target."""
+        self._device.surface[geometry]["view"].value = view
+        self._arrays[geometry].render(moderngl.TRIANGLES, self._count)
+
+    def _forget(self) -> None:
+        for thing in (*self._arrays, self._vertices, self._faces):
+            if thing is not None:
+                thing.release()
+        self._arrays, self._vertices, self._faces = [], None, None
+
+    def release(self) -> None:
+        """Give back all buffers; may be called twice."""
+        self._forget()
+        self._frames.release()
+
+
+def _vertices(part: Part, mesh: Mesh, layer: int) -> Floats:
+    """(V, 15) position, normal, texture place, linear colour, frame, layer, roughness, specular of one part."""
+    shape, material, scale = part.shape, part.material, scale_of(part.shape)
+    turn = matrices(np.array([[0.0, 0.0, 0.0, *shape.quaternion]]))[0, :3, :3]
+    stretched = mesh.corners[:, :3] * scale
+    normal = mesh.corners[:, 3:6] / scale
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    tile = float(np.clip(2 * np.median(scale), 0.03, 0.35))
+    axis = mesh.corners[:, 6].astype(int)
+    across = np.array([[1, 2], [0, 2], [0, 1]])[axis]
+    out = np.empty((len(stretched), 15), dtype=np.float32)
+    out[:, 0:3] = stretched @ turn.T + shape.position
+    out[:, 3:6] = normal @ turn.T
+    out[:, 6:8] = 0.5 + np.take_along_axis(stretched, across, axis=1) / tile
+    out[:, 8:11] = np.clip(np.asarray(material.rgba[:3]), 0.0, 1.0) ** 2  # the shaders' display gamma
+    out[:, 11:] = part.frame, layer, material.roughness, material.specular
+    return out
+
+
+def _extent(part: Part, mesh: Mesh) -> float:
+    """Half of the diagonal of the scaled mesh, m."""
+    size = mesh.corners[:, :3].max(axis=0) - mesh.corners[:, :3].min(axis=0)
+    return float(np.linalg.norm(size * scale_of(part.shape))) / 2

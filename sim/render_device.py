@@ -1,0 +1,65 @@
+"""The GL context of this thread and the programs that every renderer in it shares."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+import moderngl
+
+from robot.errors import SteadyhandError
+from sim import render_shaders as shaders
+
+
+class NoGlError(SteadyhandError):
+    """No OpenGL context can be had here; says what to install."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A context and its programs; the pair of surface and backdrop programs is by `geometry` wanted or not."""
+
+    context: moderngl.Context
+    shadow: moderngl.Program
+    surface: tuple[moderngl.Program, moderngl.Program]
+    backdrop: tuple[moderngl.Program, moderngl.Program]
+    name: str
+
+
+_devices: dict[tuple[int, int], Device] = {}
+
+
+def device() -> Device:
+    """This thread's device, made at first use: a context can serve one thread, and none survives a fork.
+
+    Raises `NoGlError` where EGL or OpenGL 4.3 is missing.
+    """
+    place = (os.getpid(), threading.get_ident())
+    if place not in _devices:
+        _devices[place] = _make()
+    return _devices[place]
+
+
+def _make() -> Device:
+    # Scenes this small are drawn fastest by the calling thread; worker processes then share cores fairly.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    try:
+        context = moderngl.create_context(standalone=True, backend="egl", require=430)
+    except Exception as error:  # the loader raises nothing narrower
+        hint = "on Debian: apt install libegl1 libgl1-mesa-dri"
+        raise NoGlError(f"no OpenGL 4.3 through EGL ({error}); {hint}") from error
+    define = ("", "#define GEOMETRY 1")
+    surface = tuple(context.program(vertex_shader=shaders.SURFACE_VERTEX,
+                                    fragment_shader=shaders.SURFACE_FRAGMENT % {"define": d}) for d in define)
+    backdrop = tuple(context.program(vertex_shader=shaders.BACKDROP_VERTEX,
+                                     fragment_shader=shaders.BACKDROP_FRAGMENT % {"define": d}) for d in define)
+    shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
+    for program in (shadow, *surface, *backdrop):
+        for block, slot in (("Views", 0), ("Lights", 1), ("Frames", 2)):
+            if block in program:
+                program[block].binding = slot
+        for sampler, slot in (("patterns", 0), ("shadows", 1)):
+            if sampler in program:
+                program[sampler].value = slot
+    return Device(context, shadow, surface, backdrop, str(context.info["GL_RENDERER"]))  # type: ignore[arg-type]

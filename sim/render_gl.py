@@ -1,0 +1,220 @@
+"""The fast renderer: poses from Bullet, one multi-draw of instanced meshes a view, one atlas, one read-back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from robot.interfaces import Array
+from sim.look import Look, View
+from sim.picture import NOTHING, Instant, Picture, clip, matrices
+from sim.render_batch import Batch
+from sim.render_device import Device, device
+from sim.render_lens import develop
+from sim.render_shaders import FILLS, VIEWS
+from sim.scene import Material, Part
+from sim.textures import SIDE, texture
+
+LAYERS = 24  # textures a scene may use at once; layer 0 stays unused and means plain
+LARGEST = 0.5  # m, half diagonal of the largest part that casts a shadow
+MARGIN = 3  # px of the shadow map kept empty around what casts
+
+
+class GlRenderer:
+    """ModernGL over EGL: on a GPU, or on Mesa's llvmpipe where there is none.
+
+    One renderer serves one thread. Raises `NoGlError` when no context can be had.
+    """
+
+    def __init__(self, shadow_size: int = 256, softness: float = 1.2) -> None:
+        """`shadow_size` px of the shadow map, at least; `softness` of its edges in those px."""
+        self._device: Device = device()
+        self._softness = softness
+        ctx = self._device.context
+        self._views = ctx.buffer(reserve=VIEWS * 144)
+        self._lights = ctx.buffer(reserve=16 * (9 + 2 * FILLS))
+        self._patterns = ctx.texture_array((SIDE, SIDE, LAYERS), 1)
+        self._patterns.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self._map = ctx.depth_texture((shadow_size, shadow_size))
+        self._map.compare_func, self._map.filter = "<=", (moderngl.LINEAR, moderngl.LINEAR)
+        self._map.repeat_x = self._map.repeat_y = False
+        self._map_target = ctx.framebuffer(depth_attachment=self._map)
+        self._targets: dict[tuple[int, int, bool], moderngl.Framebuffer] = {}
+        self._backdrops = [ctx.vertex_array(program, []) for program in self._device.backdrop]
+        self._layers: dict[str, int] = {}
+        self._batch = Batch(self._device)
+        self._look: Look | None = None
+
+    @property
+    def name(self) -> str:
+        """`gl:` and the driver's name of itself."""
+        return f"gl:{self._device.name}"
+
+    # ------------------------------------------------------------ scene
+    def load(self, parts: Sequence[Part], look: Look) -> None:
+        """See `Renderer.load`."""
+        layers = self._upload([*(part.material for part in parts), look.background])
+        self._batch.load(parts, layers, LARGEST)
+        self._key = np.array(look.lights[0].direction) / np.linalg.norm(look.lights[0].direction)
+        self._lights.write(_light_block(look, self._key, layers[-1]), offset=80)
+        self._look = look
+
+    def _upload(self, materials: list[Material]) -> list[int]:
+        """Layer of each material's texture; those not there yet are made and sent."""
+        wanted = {m.texture for m in materials if m.texture}
+        new = sorted(wanted - set(self._layers))
+        if len(self._layers) + len(new) > LAYERS - 1:
+            self._layers = {key: layer for key, layer in self._layers.items() if key in wanted}
+        free = [n for n in range(1, LAYERS) if n not in self._layers.values()]
+        for key, layer in zip(new, free):
+            self._patterns.write(texture(key), viewport=(0, 0, layer, SIDE, SIDE, 1))
+            self._layers[key] = layer
+        if new:
+            self._patterns.build_mipmaps()
+        return [self._layers.get(m.texture, 0) for m in materials]
+
+    # ------------------------------------------------------------ pictures
+    def draw(self, instant: Instant, size: int, seed: int = 0, geometry: bool = False) -> dict[str, Picture]:
+        """See `Renderer.draw`. Raises `RuntimeError` before `load`."""
+        if self._look is None:
+            raise RuntimeError("no scene has been loaded")
+        frames = len(instant) - len(self._look.views)
+        self._cast_shadows(self._batch.place(instant[:frames]))
+        views, cameras = list(self._look.views.items()), instant[frames:]
+        out: dict[str, Picture] = {}
+        for start in range(0, len(views), VIEWS):
+            part = slice(start, start + VIEWS)
+            out |= self._atlas(views[part], cameras[part], size, seed + start, geometry)
+        return out
+
+    def _cast_shadows(self, casters: tuple[Array, Array]) -> None:
+        """Draw the shadow map, fitted to the spheres (centres (C, 3), radii (C,)) that cast."""
+        ctx, texel = self._device.context, 1.0 / self._map.size[0]
+        shade, step = _shade_matrix(self._key, *casters, 1 - 2 * MARGIN * texel)
+        bias = [texel, texel * self._softness, 2.5 * texel * step, 0.0]
+        self._lights.write(np.array([*shade.T.ravel(), *bias], dtype=np.float32).tobytes())
+        self._lights.bind_to_uniform_block(1)
+        ctx.enable_only(moderngl.DEPTH_TEST)
+        self._map_target.use()
+        self._map_target.clear(depth=1.0)
+        self._batch.shadow()
+
+    def _atlas(self, views: Sequence[tuple[str, View]], cameras: Instant, size: int, seed: int,
+               geometry: bool) -> dict[str, Picture]:
+        """Views below each other in one target, read back at once."""
+        assert self._look is not None
+        ctx, exposure = self._device.context, self._look.lens.exposure
+        target = self._target(size, size * len(views), geometry)
+        blocks = [_view_block(view, pose, exposure) for (_, view), pose in zip(views, matrices(cameras))]
+        self._views.write(b"".join(blocks))
+        self._views.bind_to_uniform_block(0)
+        self._lights.bind_to_uniform_block(1)
+        self._patterns.use(0)
+        self._map.use(1)
+        target.use()
+        target.clear(depth=1.0)
+        ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        ctx.front_face = "cw"
+        ctx.depth_func = "<="
+        for k in range(len(views)):
+            target.viewport = (0, k * size, size, size)
+            self._batch.surfaces(k, geometry)
+            self._device.backdrop[geometry]["view"].value = k
+            self._backdrops[geometry].render(moderngl.TRIANGLES, vertices=3)
+        ctx.front_face = "ccw"
+        target.viewport = (0, 0, size, size * len(views))
+        return self._collect(target, [name for name, _ in views], size, seed, geometry)
+
+    def _collect(self, target: moderngl.Framebuffer, names: Sequence[str], size: int, seed: int,
+                 geometry: bool) -> dict[str, Picture]:
+        assert self._look is not None
+        rgba = np.frombuffer(target.read(components=4, alignment=1), dtype=np.uint8).reshape(-1, size, size, 4)
+        out = {}
+        for k, name in enumerate(names):
+            rgb = develop(cv2.cvtColor(rgba[k], cv2.COLOR_RGBA2RGB), self._look.lens, seed + k)
+            out[name] = Picture(rgb)
+        if geometry:
+            raw = target.read(components=2, attachment=1, dtype="f4", alignment=1)
+            measured = np.frombuffer(raw, dtype=np.float32).reshape(-1, size, size, 2)
+            for k, name in enumerate(names):
+                frame = measured[k, :, :, 1].astype(np.int32)
+                depth = np.where(frame == NOTHING, np.float32(np.inf), measured[k, :, :, 0])
+                out[name] = Picture(out[name].rgb, depth, frame)
+        return out
+
+    def _target(self, width: int, height: int, geometry: bool) -> moderngl.Framebuffer:
+        key = (width, height, geometry)
+        if key not in self._targets:
+            if len(self._targets) >= 4:
+                _drop(self._targets.pop(next(iter(self._targets))))
+            ctx = self._device.context
+            colors = [ctx.renderbuffer((width, height), 4)]
+            if geometry:
+                colors.append(ctx.renderbuffer((width, height), 2, dtype="f4"))
+            self._targets[key] = ctx.framebuffer(colors, ctx.depth_renderbuffer((width, height)))
+        return self._targets[key]
+
+    def release(self) -> None:
+        """Give back every GL object; may be called twice, and nothing may be drawn after it."""
+        self._batch.release()
+        for target in self._targets.values():
+            _drop(target)
+        self._targets.clear()
+        for thing in (*self._backdrops, self._map_target, self._map, self._patterns, self._lights, self._views):
+            thing.release()
+        self._look = None
+
+
+def _drop(target: moderngl.Framebuffer) -> None:
+    for attachment in (*target.color_attachments, target.depth_attachment):
+        attachment.release()
+    target.release()
+
+
+def linear(rgba: Sequence[float]) -> NDArray[np.float64]:
+    """(3,) linear light of a display colour, by the shaders' gamma of 2."""
+    return np.clip(np.asarray(rgba[:3], dtype=np.float64), 0.0, 1.0) ** 2
+
+
+def _view_block(view: View, pose: Array, exposure: float) -> bytes:
+    """One `View` of the shaders. Clip space has y down, so that row 0 read back is the picture's top."""
+    project = clip(view)
+    inverse = np.eye(4)
+    inverse[:3, :3], inverse[:3, 3] = pose[:3, :3].T, -pose[:3, :3].T @ pose[:3, 3]
+    rays = np.eye(4)
+    rays[:3, :3] = pose[:3, :3] @ np.diag([1 / project[0, 0], 1 / project[1, 1], 1.0])
+    eye = np.array([*pose[:3, 3], exposure])
+    return np.concatenate([(project @ inverse).T.ravel(), rays.T.ravel(), eye]).astype(np.float32).tobytes()
+
+
+def _light_block(look: Look, direction: Array, backdrop_layer: int) -> bytes:
+    """What `Lights` of the shaders says after the shadow map's part."""
+    rows = np.zeros((4 + 2 * FILLS, 4), dtype=np.float32)
+    rows[0, :3], rows[1, :3] = direction, look.lights[0].colour
+    fills = look.lights[1 : 1 + FILLS]
+    for k, fill in enumerate(fills):
+        rows[2 + k, :3] = np.array(fill.direction) / np.linalg.norm(fill.direction)
+        rows[2 + FILLS + k, :3] = fill.colour
+    rows[2 + 2 * FILLS] = *(3 * (look.ambient,)), len(fills)
+    rows[3 + 2 * FILLS] = *linear(look.background.rgba), backdrop_layer
+    return rows.tobytes()
+
+
+def _shade_matrix(direction: Array, centers: Array, radii: Array, fill: float) -> tuple[Array, float]:
+    """(4, 4) world to the shadow map's clip space, an orthographic look from the light at some spheres, and
+    how much of the world (m) the map's whole width spans. They fill the share `fill` of the map."""
+    side = np.cross(direction, (0.0, 0.0, 1.0) if abs(direction[2]) < 0.99 else (1.0, 0.0, 0.0))
+    side /= np.linalg.norm(side)
+    turn = np.stack([side, np.cross(side, direction), -direction])
+    out = np.eye(4)
+    if not len(centers):
+        return out, 1.0
+    local, reach = centers @ turn.T, radii[:, None]
+    low, high = (local - reach).min(axis=0), (local + reach).max(axis=0)
+    half = np.maximum((high - low) / 2, 0.01) / (fill, fill, 1.0)
+    out[:3, :3], out[:3, 3] = turn / half[:, None], -(low + high) / 2 / half
+    return out, 2 * float(half[:2].max())

@@ -1,0 +1,146 @@
+"""How servos move the joints of a simulated arm: counts, speed, torque, sag under load, dead band, backlash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot.arms import ArmModel
+from robot.errors import ArmError
+from robot.interfaces import Array
+from sim.bullet import pybullet
+from sim.scene import Scene
+
+GRIP = 0.2  # fraction of its stall torque that a gripper squeezes with; more of it ejects what is held
+PINCH = 8.0  # N, the most between fingers on a rack, for the same reason
+RACK = 4.0  # times the driven finger's force: what goes along must stay level with it, or the pair drifts sideways
+SOFT = 0.05  # rad (or m), the error at which a motor without figures of its own gives all it has
+
+
+@dataclass(frozen=True)
+class Servo:
+    """How a position servo moves a joint. Defaults describe an STS3215 with its stock gains."""
+
+    gain: float = 30.0  # 1/s, speed asked for a rad of error
+    stiffness: float = 25.0  # N·m/rad: torque grows with the error, so a loaded joint sags; 0 is stall over `SOFT`
+    friction: float = 0.12  # N·m that the gears hold by themselves
+    damping: float = 0.04  # N·m·s/rad
+    dead_band: float = 0.002  # rad, smaller errors are left alone
+    backlash: float = 0.004  # rad, play between motor and joint
+    lead: float = 0.0  # s: at speed w the motor pulls as if the error were smaller by lead * w
+    counts: int = 4096  # a turn of the encoder
+
+
+# Stiffness of a Dynamixel: stall torque over the error at which its P gain asks for full PWM (ROBOTIS e-Manual:
+# KpP = P/128, in 0.113 % a count): P 800 on the XM430; 1500 on XL430 and XL330, as LeRobot sets it. Lead: stall torque
+# over no-load speed, the motor's own brake, over the stiffness.
+SERVOS: dict[str, Servo] = {
+    "": Servo(stiffness=0.0, friction=0.0, dead_band=0.0, backlash=0.0, lead=0.02, counts=2**20),
+    "sts3215": Servo(),
+    "xl330-m288": Servo(stiffness=4.5, friction=0.04, dead_band=0.0015, backlash=0.006, lead=0.011),
+    "xl430-w250": Servo(stiffness=12.0, friction=0.08, dead_band=0.0015, backlash=0.004, lead=0.018),
+    "xm430-w350": Servo(15.0, 19.0, friction=0.15, dead_band=0.0015, backlash=0.003, lead=0.045),
+}
+
+
+@dataclass(frozen=True)
+class Wear:
+    """Factors on what every servo of an arm does: no two are alike."""
+
+    stiffness: float = 1.0
+    speed: float = 1.0
+    dead_band: float = 1.0
+    backlash: float = 1.0
+
+
+class Servos:
+    """Drives the joints of one arm body, one physics step at a time.
+
+    A joint that others follow (fingers on a rack, driven by one servo) is driven at the first of these, so that what
+    the fingers hold stops the servo as well; the joint itself and the others go along.
+    """
+
+    def __init__(self, scene: Scene, model: ArmModel, wear: Wear = Wear(), body: str = "arm") -> None:
+        """Raises `ArmError` for a joint that the URDF lacks and for a servo model without figures."""
+        self.scene, self.model = scene, model
+        loaded = scene.body(body)
+        driver = {of: (joint, ratio) for joint, of, ratio in reversed(model.follow)}
+        driven = [driver.get(name, (name, 1.0)) for name in model.names]
+        missing = [n for n in (*model.names, *(f[0] for f in model.follow)) if n not in loaded.joints]
+        if missing:
+            raise ArmError(f"{model.urdf.name} has no joint {missing[0]!r}; it has: {', '.join(loaded.joints)}")
+        self.id = loaded.id
+        self.index = [loaded.joints[name] for name, _ in driven]
+        self.ratio = np.array([ratio for _, ratio in driven])
+        along = [*model.follow, *((name, name, 1.0) for name in model.names if name in driver)]
+        self.follow = [(loaded.joints[j], model.names.index(of), ratio) for j, of, ratio in along
+                       if loaded.joints[j] not in self.index]
+        self.stall = np.array([j.torque for j in model.joints])
+        self.speed = np.array([j.speed for j in model.joints]) * 1.6  # what the servo can, over what may be asked
+        self.limit = self.stall.copy()
+        self.limit[-1] *= GRIP
+        if driver:
+            self.limit[-1] = min(self.limit[-1], PINCH * self.ratio[-1])
+        self._figures([_servo(model, j.model) for j in model.joints], wear)
+        self.side = np.zeros(len(self.index))  # which side of its backlash each joint lies on
+        self.last = np.zeros(len(self.index))  # rad, the goal before this one
+
+    def _figures(self, servos: list[Servo], wear: Wear) -> None:
+        def row(key: str) -> Array:
+            return np.array([getattr(s, key) for s in servos], dtype=np.float64)
+
+        stiffness = row("stiffness") * np.array([1 + len(j.shadow) for j in self.model.joints])
+        self.gain, self.friction = row("gain"), row("friction")
+        self.stiffness = np.where(stiffness > 0, stiffness, self.stall / SOFT) * wear.stiffness
+        self.dead_band, self.play = row("dead_band") * wear.dead_band, 0.5 * (row("backlash") * wear.backlash)
+        self.lead = row("lead")
+        self.braked = bool(self.lead.any())
+        self.top, self.count = self.speed * wear.speed, 2 * np.pi / row("counts")
+        damping = row("damping")
+        for k, value in [*zip(self.index, damping), *((f[0], damping[f[1]]) for f in self.follow)]:
+            pybullet.changeDynamics(self.id, k, jointDamping=float(value), maxJointVelocity=20.0,
+                                    physicsClientId=self.scene.client)
+
+    def read(self) -> tuple[Array, Array, Array]:
+        """Angles, speeds and motor torques (J,), exact."""
+        states = pybullet.getJointStates(self.id, self.index, self.scene.client)
+        q, dq, torque = (np.array([s[k] for s in states]) for k in (0, 1, 3))
+        return q / self.ratio, dq / self.ratio, torque * self.ratio
+
+    def place(self, q: Array) -> None:
+        """Teleport the joints to `q` (J,) rad, at rest."""
+        for k, angle in zip(self.index, np.asarray(q, dtype=float) * self.ratio):
+            pybullet.resetJointState(self.id, k, float(angle), physicsClientId=self.scene.client)
+        for k, of, ratio in self.follow:
+            pybullet.resetJointState(self.id, k, float(q[of]) * ratio, physicsClientId=self.scene.client)
+        self.last, self.side = np.asarray(q, dtype=float).copy(), np.zeros(len(self.index))
+
+    def drive(self, goal: Array, limit: Array) -> None:
+        """Set the motors for one physics step towards `goal` (J,) rad; `limit` (J,) N·m, 0 is limp."""
+        states = pybullet.getJointStates(self.id, self.index, self.scene.client)
+        q = np.array([s[0] for s in states]) / self.ratio
+        moved = goal - self.last
+        self.side = np.where(np.abs(moved) > 1e-6, np.sign(moved), self.side)
+        self.last = goal
+        error = goal - q - self.side * self.play
+        if self.braked:
+            error = error - self.lead * np.array([s[1] for s in states]) / self.ratio
+        size = np.abs(error)
+        error = np.where(size > self.dead_band, error, 0.0)
+        velocity = np.minimum(np.maximum(self.gain * error, -self.top), self.top)
+        force = np.minimum(self.friction + self.stiffness * size, limit)
+        pybullet.setJointMotorControlArray(self.id, self.index, pybullet.VELOCITY_CONTROL,
+                                           targetVelocities=velocity * self.ratio, forces=force / self.ratio,
+                                           physicsClientId=self.scene.client)
+        for k, of, ratio in self.follow:
+            pybullet.setJointMotorControl2(self.id, k, pybullet.POSITION_CONTROL, targetPosition=q[of] * ratio,
+                                           force=RACK * float(limit[of]) / ratio, physicsClientId=self.scene.client)
+
+
+def _servo(model: ArmModel, name: str) -> Servo:
+    try:
+        return SERVOS[name]
+    except KeyError:
+        known = ", ".join(repr(key) for key in SERVOS)
+        raise ArmError(f"{model.name}: nothing is known of the servo {name!r}; there are: {known}") from None

@@ -1,0 +1,57 @@
+"""A deployment in virtual time: the same day from the same seed, and faults of processes as of real ones."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from hardware.campaign_trial import trial
+from hardware.lab import Lab, Workshop
+from robot import config
+from robot.errors import ConfigError
+from robot.interfaces import Mode
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    logging.getLogger("hardware").setLevel(logging.CRITICAL)
+    yield Workshop.of(config.resolve("campaign"), tmp_path_factory.mktemp("lab"))
+    logging.getLogger("hardware").setLevel(logging.NOTSET)
+
+
+def test_the_expert_does_its_job_through_virtual_servos(shop):
+    lab = Lab(shop, 1, 1)
+    assert all(c.ok for c in lab.checks) and len(lab.checks) > 20
+    result = lab.run(20.0, lab.world.success)
+    assert result.outcome == "done" and not result.faults
+    assert not lab.monitor.peaks.over(lab.monitor.limits) and lab.monitor.energy > 1.0
+    lab.park()
+    assert lab.agent.behaviour.mode is Mode.LIMP and not any(lab.rig.energised)
+    assert np.allclose(lab.rig.state.q, lab.guard.spec.park, atol=0.1)
+    assert lab.begin(2) and lab.world.seed == 2
+
+
+def test_a_killed_loop_is_stopped_and_parked_by_the_watchdog(shop):
+    made = trial(shop, "row", ("loop_killed",), 0, 3)
+    assert made.outcome == "rescued" and not made.over
+    assert made.blows[0].by == "watchdog" and made.still_within < 0.5
+
+
+def test_the_same_seed_is_the_same_run(shop):
+    first, again = (trial(shop, "row", ("policy_nan",), 0, 5).to_json() for _ in range(2))
+    assert first == again
+    assert first["outcome"] == "done" and first["success"]
+    assert first["blows"][0]["by"] == "non_finite_action"
+
+
+def test_what_cannot_be_broken_is_refused(shop):
+    lab = Lab(shop, 1, 1)
+    with pytest.raises(ConfigError, match="there is no component"):
+        lab.inject("gearbox off")
+    with pytest.raises(ConfigError, match="it can be"):
+        lab.inject("watchdog slow")
+
+
+def test_joints_alone_have_no_job(tmp_path):
+    with pytest.raises(ConfigError, match="plant=bullet"):
+        Workshop.of({**config.resolve("campaign"), "plant": "joints"}, tmp_path)

@@ -1,0 +1,81 @@
+"""Before torque: the policy must answer to what this arm and these cameras show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hardware import preflight
+from hardware.policy_process import ProcessPlanner
+from robot import registry
+from robot.agent import Agent
+from robot.clock import SimClock
+from robot.errors import ArmError
+from robot.guard import Guard
+from robot.interfaces import Chunk
+from robot.planner import InlinePlanner
+from robot.supervisor import Supervisor
+from tests.robot.conftest import JointArm, Lens, Waver
+
+
+def agent_with(policy):
+    clock = SimClock()
+    guard = Guard(JointArm(clock), clock)
+    guard.open()
+    return Agent(guard, {"front": Lens(clock)}, InlinePlanner(policy, clock), Supervisor(), clock, rate=100.0)
+
+
+class Wrong(Waver):
+    """Answers with `rows`."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+
+    def act(self, obs):
+        return Chunk(obs.stamp, 0.1, self.rows)
+
+
+def test_a_policy_that_answers_passes_and_nothing_moves():
+    agent = agent_with(Waver())
+    checks = preflight.inspect(agent)
+    preflight.require(checks)
+    assert checks[-1] == preflight.Check("policy", True)
+    assert "engage" not in agent.arm.arm.calls and not agent.arm.arm.sent
+
+
+@pytest.mark.parametrize("rows", [np.zeros((8, 5)), np.zeros(6), np.full((8, 6), np.nan)], ids=str)
+def test_a_chunk_that_no_arm_can_follow_is_refused(rows):
+    with pytest.raises(ArmError, match="rows of 6 joint targets"):
+        preflight.require(preflight.inspect(agent_with(Wrong(rows))))
+
+
+def test_a_policy_that_never_answers_is_refused():
+    agent = agent_with(Waver())
+    agent.planner.latency = 1e6
+    with pytest.raises(ArmError, match="no answer in 20 s"):
+        preflight.require(preflight.inspect(agent))
+
+
+def test_a_policy_process_says_what_it_misses(tmp_path):
+    clock = SimClock()
+    guard = Guard(JointArm(clock), clock)
+    guard.open()
+    planner = ProcessPlanner({registry.OPTION_KEY: "checkpoint", "path": f"{__name__}:Blind"}, tmp_path)
+    try:
+        planner.start()
+        agent = Agent(guard, {}, planner, Supervisor(), planner.clock, rate=100.0, notes=planner.notes)
+        guard.clock = planner.clock
+        check = preflight._policy(agent)
+    finally:
+        planner.stop()
+    assert not check.ok and "needs camera 'wrist'" in check.words
+
+
+class Blind(Waver):
+    """Wants a camera that is not there."""
+
+    def act(self, obs):
+        from robot.errors import DataError
+
+        raise DataError("the policy needs camera 'wrist'; there are: (none)")

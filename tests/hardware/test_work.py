@@ -1,0 +1,90 @@
+"""A shift that is killed goes on as if it had not been; a campaign likewise, and its table adds up."""
+
+import json
+import logging
+
+import pytest
+
+from hardware import campaign, work
+from hardware.campaign_cases import CASES
+from hardware.campaign_table import summary
+from robot import config
+from robot.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    yield
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+def shift(out, *more):
+    return work._with_job(config.resolve("work", [
+        "job=reach", f"out={out}", "hours=0.002", "seconds=3", "faults_per_hour=2000",
+        "faults=[policy_nan,disk_full]", *more]))
+
+
+def test_a_shift_that_was_cut_off_ends_as_it_would_have(tmp_path):
+    assert work.main(shift(tmp_path / "whole")) == 0
+    whole = (tmp_path / "whole" / work.LOG_FILE).read_text()
+    lines = whole.splitlines()
+    assert [json.loads(line)["number"] for line in lines] == list(range(len(lines))) and len(lines) > 1
+    work.main(shift(tmp_path / "cut", "hours=0.0005"))  # begun, and ended early
+    cut = tmp_path / "cut"
+    (cut / "config.yaml").write_text((tmp_path / "whole" / "config.yaml").read_text())
+    with (cut / work.LOG_FILE).open("a") as log:
+        log.write('{"key": "1", "numb')  # what a kill leaves
+    assert work.main(shift(cut)) == 0
+    assert (cut / work.LOG_FILE).read_text() == whole
+    result = json.loads((cut / work.RESULT).read_text())
+    assert result == json.loads((tmp_path / "whole" / work.RESULT).read_text())
+    assert result["pieces"] == len(lines) and result["energy_kwh"] > 0.0 and result["injected"] > 0
+    with pytest.raises(ConfigError, match="hours"):
+        work.main(shift(cut, "hours=1"))
+
+
+def test_a_campaign_goes_on_and_adds_up(tmp_path):
+    settings = config.resolve("campaign", ["faults=[policy_nan,disk_full]", "runs=1", f"out={tmp_path / 'out'}"])
+    campaign.main(settings)
+    result = json.loads((tmp_path / "out" / campaign.RESULT).read_text())
+    assert [r["name"] for r in result["rows"]] == ["policy_nan", "disk_full"]
+    assert all(r["detected"] == 1.0 and r["limits_exceeded"] == 0 for r in result["rows"])
+    assert (tmp_path / "out" / campaign.PAGE).stat().st_size > 10_000
+    before = (tmp_path / "out" / campaign.RUNS).read_bytes()
+    campaign.main(settings)
+    assert (tmp_path / "out" / campaign.RUNS).read_bytes() == before
+
+
+def test_the_plan_depends_on_its_seed_alone():
+    settings = config.resolve("campaign", ["runs=2", "pairs=5", "hours=1"])
+    first, again = campaign.plan(settings), campaign.plan(settings)
+    assert first == again and len(first) == 2 * len(CASES) + 5 + 4
+    assert campaign.plan({**settings, "seed": 1}) != first
+    with pytest.raises(ConfigError, match="no row 'gearbox'"):
+        campaign.plan({**settings, "faults": ["gearbox"]})
+
+
+def test_every_row_of_the_campaign_can_be_asked_for():
+    from hardware.lab import SUPPORTED
+    from robot.faults import CATALOGUE
+    from robot.injection import parse
+
+    for case in CASES.values():
+        parse(case.text.format(joint="gripper", camera="front"), SUPPORTED)
+        assert set(case.notice) <= {*CATALOGUE, "watchdog"}
+
+
+def test_targets_count_what_went_wrong():
+    blow = {"case": "policy_nan", "onset": 1.0, "exposed": 1.0, "noticed": 1.1, "at_rest": 1.2, "working": 4.0}
+    good = {"kind": "row", "name": "policy_nan", "number": 0, "seed": 0, "blows": [blow], "outcome": "done",
+            "success": True, "seconds": 5.0, "false_alarms": [], "over": [], "peaks": {}, "when": {},
+            "still_within": None}
+    bad = {**good, "number": 1, "outcome": "limp", "over": ["force"], "success": False,
+           "blows": [{**blow, "text": "policy garbage", "noticed": None, "working": None, "at_rest": None}]}
+    result = summary([good, bad], {"seed": 0, "limits": {"force": 50.0}})
+    row = result["rows"][0]
+    assert (row["detected"], row["recovered"], row["success"], row["limits_exceeded"]) == (0.5, 0.5, 0.5, 1)
+    assert row["latency_median"] == pytest.approx(0.1) and row["safe_median"] == pytest.approx(0.2)
+    assert row["back_median"] == pytest.approx(3.0)
+    assert not any(t["met"] for t in result["targets"] if "before a fault" not in t["target"])
+    assert result["unsafe"][0]["run"] == "row/policy_nan/1"

@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from policies import checkpoint
+from policies.grounded import Grounded
+from policies.sampler import describe
+from robot import registry
+from robot.arms.so101 import so101
+from robot.errors import DataError
+from robot.interfaces import ArmState, Frame, Observation
+
+
+@pytest.fixture
+def folder(tmp_path, toy):
+    torch.manual_seed(0)
+    features = describe(toy, ("front", "wrist"), np.arange(8), so101())
+    policy = Grounded(features, horizon=8, width=8, hidden=16, heads=2, fine=1, coarse=1)
+    return checkpoint.save(policy, "grounded", tmp_path / "policy"), policy
+
+
+def test_a_checkpoint_comes_back_the_same(folder):
+    path, policy = folder
+    again = registry.build("loader", "checkpoint", path=str(path))
+    assert again.features == policy.features and again.arguments == policy.arguments
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in policy.state_dict().items())
+    assert sorted(p.name for p in path.iterdir()) == ["model.safetensors", "policy.json"]
+
+
+def edit(path, **changes):
+    document = json.loads((path / "policy.json").read_text())
+    (path / "policy.json").write_text(json.dumps({**document, **changes}))
+
+
+@pytest.mark.parametrize(("spoil", "words"), [
+    (lambda p: (p / "policy.json").unlink(), "no checkpoint"),
+    (lambda p: (p / "policy.json").write_text("{"), "cannot be read"),
+    (lambda p: (p / "policy.json").write_text("[]"), "not a checkpoint"),
+    (lambda p: edit(p, format=99), "not a checkpoint of format"),
+    (lambda p: edit(p, policy="oracle"), "no policy 'oracle'"),
+    (lambda p: edit(p, arguments={"legs": 2}), "no key 'legs'"),
+    (lambda p: edit(p, arguments={"width": 16}), "does not fit"),
+    (lambda p: (p / "model.safetensors").write_bytes(b"\x00" * 40), "cannot be read"),
+    (lambda p: (p / "model.safetensors").unlink(), "cannot be read"),
+])
+def test_a_damaged_checkpoint_is_one_clear_line(folder, spoil, words):
+    path, _ = folder
+    spoil(path)
+    with pytest.raises(DataError, match=words) as error:
+        checkpoint.load(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_what_ships_is_small_and_answers():
+    assert "pick_place" in checkpoint.shipped()
+    files = [f for f in checkpoint.SHIPPED.rglob("*") if f.is_file()]
+    assert sum(f.stat().st_size for f in files) <= 20e6
+    policy = registry.build("loader", "checkpoint", path="pick_place")
+    policy.reset("put the red cube in the blue tray")
+    n = len(policy.features.joints)
+    state = ArmState(0.0, so101().spec.home, *(np.zeros(n) for _ in range(5)), np.zeros(n, np.int64), np.zeros(n))
+    frames = {c: Frame(0.0, np.zeros((128, 128, 3), np.uint8)) for c in policy.features.cameras}
+    chunk = policy.act(Observation(0.0, state, frames))
+    assert chunk.q.shape == (policy.horizon, n) and np.isfinite(chunk.q).all()
+
+
+def test_a_folder_of_the_same_name_comes_first(folder, monkeypatch):
+    path, policy = folder
+    path.rename(path.with_name("pick_place"))
+    monkeypatch.chdir(path.parent)
+    assert registry.build("loader", "checkpoint", path="pick_place").arguments == policy.arguments
+
+
+def test_a_checkpoint_that_is_not_there_names_what_ships(tmp_path):
+    with pytest.raises(DataError, match="pick_place, which came with the package"):
+        checkpoint.describe(tmp_path / "nothing")

@@ -1,0 +1,52 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from policies.counterfactual import Things
+from policies.sampler import Sampler, describe
+from robot.arms.so101 import so101
+
+
+@pytest.fixture
+def sampler(toy):
+    features = describe(toy, ("front", "wrist"), np.arange(12), so101())
+    return Sampler(toy, features, np.arange(12), horizon=8, seed=0, batch=8, rows=4, swap=0.5)
+
+
+def test_names_are_read_from_the_labels(toy, sampler):
+    for names, text in zip(sampler.things.names, toy.instructions):
+        assert len(names) == 2 and names[0] in text and names[1] not in text
+        assert all(name.endswith(" block") for name in names)
+
+
+def test_the_first_part_of_a_batch_is_asked_for_another_thing(toy, sampler):
+    batch, _ = sampler.step(3)
+    for row, index in enumerate(batch["index"].tolist()):
+        episode = int(toy.episode[index])
+        slot = 1 if row < 4 else 0
+        words = toy.instructions[episode].replace(sampler.things.names[episode][0], sampler.things.names[episode][slot])
+        assert np.array_equal(batch["words"][row], sampler.features.encode(words))
+        for camera in ("front", "wrist"):
+            expected = toy.aux[f"things_px.{camera}"][index].reshape(2, 3)[slot]
+            assert np.allclose(batch[f"aux.target_px.{camera}"][row], expected)
+
+
+def test_the_dataset_itself_is_not_changed(toy, sampler):
+    before = {k: v.copy() for k, v in toy.aux.items()}
+    for step in range(3):
+        sampler.step(step)
+    assert all(np.array_equal(before[k], v) for k, v in toy.aux.items())
+
+
+def test_a_scene_with_nothing_else_to_ask_for_stays_as_it_is(toy, sampler):
+    alone = dataclasses.replace(toy, aux={**toy.aux, "things_words": toy.aux["things_words"] * 0})
+    batch = sampler.gather(np.arange(5))
+    words = batch["words"].clone()
+    assert Things(alone, sampler.features).swap(batch, 5, np.random.default_rng(0)) == 0
+    assert np.array_equal(words, batch["words"])
+
+
+def test_data_without_such_labels_is_fine(toy, sampler):
+    plain = dataclasses.replace(toy, aux={k: v for k, v in toy.aux.items() if not k.startswith("things")})
+    assert Things(plain, sampler.features).swap(sampler.gather(np.arange(5)), 5, np.random.default_rng(0)) == 0

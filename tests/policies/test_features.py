@@ -1,0 +1,38 @@
+import pytest
+
+from policies.features import PAD, UNKNOWN, Features, vocabulary
+from robot.errors import DataError
+
+FEATURES = Features(("pan", "gripper"), ("front",), 32, 10.0, vocabulary(["Put the red block", "lift the cup"]),
+                    (0.0, 0.0), (1.0, 1.0))
+
+
+def test_unknown_words_and_padding_have_their_own_numbers():
+    found = FEATURES.encode("Put the PURPLE block!")
+    assert list(found[:2]) == [FEATURES.words.index("put"), FEATURES.words.index("the")]
+    assert found[2] == UNKNOWN and found[3] == FEATURES.words.index("block")
+    assert (found[4:] == PAD).all() and len(found) == FEATURES.limit
+
+
+def test_a_long_instruction_is_cut():
+    assert len(FEATURES.encode("red " * 100)) == FEATURES.limit
+
+
+def test_features_survive_json():
+    assert Features.from_json(FEATURES.to_json()) == FEATURES
+
+
+@pytest.mark.parametrize("spoil", [lambda d: d.pop("joints"), lambda d: d.update(colour="red")])
+def test_broken_features_are_refused(spoil):
+    document = FEATURES.to_json()
+    spoil(document)
+    with pytest.raises(DataError, match=r"joints|colour"):
+        Features.from_json(document)
+
+
+def test_another_arm_or_a_missing_camera_is_named():
+    FEATURES.check(("pan", "gripper"), ("front", "wrist"))
+    with pytest.raises(DataError, match="this arm has a, b, c"):
+        FEATURES.check(("a", "b", "c"), ("front",))
+    with pytest.raises(DataError, match="camera 'front'"):
+        FEATURES.check(("pan", "gripper"), ("wrist",))

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+
+from policies.views import View, fit
+
+
+def camera(rng, n=200):
+    """A pinhole half a metre up, looking down and a little ahead; places on a table and their pixels."""
+    turn = np.array([[0.0, -1.0, 0.0], [-0.8, 0.0, -0.6], [0.6, 0.0, -0.8]])
+    eye = np.array([-0.1, 0.02, 0.5])
+    places = np.c_[rng.uniform(0.1, 0.4, n), rng.uniform(-0.2, 0.2, n), rng.uniform(0.0, 0.1, n)]
+    seen = (places - eye) @ turn.T
+    return eye, places, 0.5 + 1.1 * seen[:, :2] / seen[:, 2:]
+
+
+def test_a_projection_is_found_again_from_labels():
+    eye, places, pixels = camera(np.random.default_rng(0))
+    matrix, error = fit(places, pixels)
+    assert error < 1e-6
+    assert np.allclose(View(matrix, False).eye.numpy(), eye, atol=1e-4)
+
+
+def test_a_ray_meets_the_level_where_the_thing_is():
+    _, places, pixels = camera(np.random.default_rng(1))
+    view = View(fit(places, pixels)[0], False)
+    eye, zero = torch.eye(3).expand(200, 3, 3), torch.zeros(200, 3)
+    found = view(torch.tensor(pixels, dtype=torch.float32), torch.tensor(places[:, 2:], dtype=torch.float32), eye, zero)
+    assert float((found - torch.tensor(places, dtype=torch.float32)).norm(dim=-1).max()) < 1e-3
+
+
+def test_a_carried_camera_moves_with_the_tool():
+    _, places, pixels = camera(np.random.default_rng(2), 50)
+    matrix, _ = fit(places, pixels)
+    uv, level = torch.tensor(pixels, dtype=torch.float32), torch.tensor(places[:, 2:], dtype=torch.float32)
+    turn, tip = torch.eye(3).expand(50, 3, 3), torch.tensor([[0.05, -0.03, 0.02]]).expand(50, 3)
+    found = View(matrix, True)(uv, level + 0.02, turn, tip)
+    assert float((found - torch.tensor(places, dtype=torch.float32) - tip).norm(dim=-1).max()) < 1e-3
+
+
+def test_noise_in_the_labels_is_what_remains():
+    rng = np.random.default_rng(3)
+    _, places, pixels = camera(rng, 2000)
+    assert fit(places, pixels + 0.01 * rng.standard_normal(pixels.shape))[1] == pytest.approx(0.0118, rel=0.15)

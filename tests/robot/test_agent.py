@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+
+from robot.errors import ArmError
+from robot.interfaces import Health, Mode
+
+
+def during(agent, at, action):
+    """Call `action` once, `at` seconds into the run."""
+    fired = []
+
+    def done():
+        if agent.result.seconds >= at and not fired:
+            fired.append(True)
+            action()
+        return False
+
+    return done
+
+
+def limits_of(arm):
+    """The largest speed and acceleration, as a fraction of the allowed, in what was sent."""
+    t = np.array([s[0] for s in arm.sent])
+    q = np.array([s[1] for s in arm.sent])
+    v = np.diff(q, axis=0) / np.diff(t)[:, None]
+    a = np.diff(v, axis=0) / np.diff(t)[1:, None]
+    return (np.abs(v) / arm.spec.speed).max(), (np.abs(a) / arm.spec.acceleration).max()
+
+
+def test_follows_the_policy_and_tracks_it(agent, arm):
+    result = agent.run("wave", 4.0)
+    assert result.outcome == "timeout" and result.late == 0 and not result.faults
+    assert [m for _, m in result.modes] == ["active"]
+    t, q = arm.sent[-1]
+    assert np.allclose(q, arm.spec.home + 0.3 * np.sin(t + 0.01), atol=0.02)
+    speed, acceleration = limits_of(arm)
+    assert speed <= 1.0 + 1e-9 and acceleration <= 1.0 + 1e-6
+
+
+def test_ends_when_done(agent):
+    result = agent.run("wave", 4.0, done=lambda: agent.result.seconds > 1.0)
+    assert result.outcome == "done" and result.seconds == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_silent_servo_is_held_for_and_work_resumes(agent, arm):
+    def silence():
+        arm.silent[4] = True
+
+    def heal():
+        arm.silent[4] = False
+
+    first, second = during(agent, 1.0, silence), during(agent, 1.5, heal)
+    result = agent.run("wave", 6.0, done=lambda: first() or second())
+    assert [f.name for f in result.faults] == ["lost_servo"]
+    assert 1.1 <= result.faults[0].start <= 1.3
+    assert "wrist_roll" in result.faults[0].reason
+    assert [m for _, m in result.modes] == ["active", "hold", "recover", "hold", "active"]
+    assert result.recoveries[0].recovery == "retry" and result.recoveries[0].succeeded
+    assert max(limits_of(arm)) <= 1.0 + 1e-6
+
+
+def test_a_servo_that_stays_silent_ends_in_park_then_limp(agent, arm):
+    result = agent.run("wave", 60.0, done=during(agent, 1.0, lambda: arm.silent.__setitem__(4, True)))
+    assert agent.behaviour.mode is Mode.LIMP and not arm.torque
+    assert result.outcome in ("parked", "limp")
+    assert sum(not r.succeeded for r in result.recoveries) == 3
+
+
+def test_overload_is_relieved_and_needs_no_person(agent, arm):
+    result = agent.run("wave", 6.0, done=during(agent, 1.0, lambda: arm.flags.__setitem__(1, int(Health.OVERLOAD))))
+    assert "relieve 1" in arm.calls
+    assert [f.name for f in result.faults] == ["overload"]
+    assert result.modes[-1][1] == "active"
+
+
+def test_non_finite_actions_never_reach_the_arm(agent, arm, waver):
+    result = agent.run("wave", 5.0, done=during(agent, 1.0, lambda: setattr(waver, "bad", True)))
+    assert [f.name for f in result.faults] == ["non_finite_action"]
+    assert all(np.isfinite(q).all() for _, q in arm.sent)
+    assert result.modes[-1][1] == "active"  # a restarted policy speaks sense again
+
+
+def test_a_dead_camera_holds_the_arm_until_it_sees_again(agent, lens):
+    first = during(agent, 1.0, lambda: setattr(lens, "dead", True))
+    second = during(agent, 3.0, lambda: setattr(lens, "dead", False))
+    result = agent.run("wave", 6.0, done=lambda: first() or second())
+    assert [f.name for f in result.faults] == ["stale_camera"]
+    assert result.modes[-1][1] == "active"
+
+
+def test_a_hot_servo_parks_the_arm_and_work_resumes_when_cool(agent, arm):
+    first = during(agent, 1.0, lambda: arm.temperature.__setitem__(1, 67.0))
+    second = during(agent, 8.0, lambda: arm.temperature.__setitem__(1, 50.0))
+    result = agent.run("wave", 25.0, done=lambda: first() or second())
+    assert [m for _, m in result.modes][:3] == ["active", "park", "recover"]
+    assert result.modes[-1][1] == "active"
+    assert result.recoveries[0].recovery == "cool_down"
+
+
+def test_refuses_to_begin_with_a_fault(agent, arm):
+    arm.silent[2] = True
+    arm.clock.wait(1.0)
+    agent.check()
+    arm.clock.wait(1.2)
+    with pytest.raises(ArmError, match="elbow_flex"):
+        agent.run("wave", 1.0)
+    assert not arm.torque
+
+
+def test_park_goes_to_the_parking_pose_and_lets_go(agent, arm):
+    agent.run("wave", 1.0)
+    agent.park()
+    assert agent.behaviour.mode is Mode.LIMP and not arm.torque
+    assert np.allclose(arm.q, arm.spec.park, atol=0.05)
+    assert max(limits_of(arm)) <= 1.0 + 1e-6
+
+
+def test_stop_ends_a_run_by_parking(agent, arm):
+    result = agent.run("wave", 30.0, done=during(agent, 1.0, agent.stop))
+    assert result.outcome == "stopped" and not arm.torque
+
+
+def test_the_same_run_twice_is_the_same(agent, arm):
+    first = agent.run("wave", 2.0)
+    assert first.ticks == pytest.approx(200, abs=1)
+
+
+def test_an_answer_missing_as_work_would_go_on_only_delays_it(agent, arm, waver):
+    """The reading with which goals are taken anew may be the damaged one."""
+    reseed, failed = agent.arm.reseed, []
+
+    def once():
+        if not failed:
+            failed.append(True)
+            arm.silent[5] = True
+            try:
+                reseed()
+            finally:
+                arm.silent[5] = False
+        else:
+            reseed()
+
+    agent.arm.reseed = once
+    result = agent.run("wave", 6.0, done=during(agent, 1.0, lambda: setattr(waver, "bad", True)))
+    assert failed and result.modes[-1][1] == "active" and result.outcome == "timeout"

@@ -1,0 +1,63 @@
+"""Output folders: claimed once, described, never half-written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from robot.errors import DataError
+from robot.output import aside, claim
+
+
+def test_claim_describes_the_run(tmp_path):
+    folder = claim(tmp_path / "a" / "run", "train", {"seed": 3})
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == {"command": "train", "seed": 3}
+    assert "python" in json.loads((folder / "versions.json").read_text())
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path):
+    claim(tmp_path / "run", "train", {})
+    with pytest.raises(DataError, match="already holds a run"):
+        claim(tmp_path / "run", "train", {})
+
+
+def test_a_folder_with_foreign_files_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="is not empty"):
+        claim(tmp_path, "train", {}, resume=True)
+
+
+def test_resume_takes_the_folder_over_and_keeps_its_config(tmp_path):
+    claim(tmp_path / "run", "train", {"seed": 1})
+    folder = claim(tmp_path / "run", "train", {"seed": 2}, resume=True)
+    assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 1
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(DataError, match="is a file"):
+        claim(tmp_path / "run", "train", {})
+
+
+def test_aside_leaves_the_old_file_when_writing_fails(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="half"), aside(path) as temporary:
+        temporary.write_text("ne")
+        raise ValueError("half")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_never_began_leaves_its_folder_to_the_next(tmp_path):
+    out = tmp_path / "run"
+    claim(out, "deploy", {"port": "a"}, idle=("process",))
+    (out / "process").mkdir()
+    (out / "process" / "policy.log").write_text("it failed\n")
+    claim(out, "deploy", {"port": "b"}, idle=("process",))
+    assert not (out / "process").exists() and "port: b" in (out / "config.yaml").read_text()
+    (out / "deploy.json").write_text("{}")
+    with pytest.raises(DataError, match="already holds a run"):
+        claim(out, "deploy", {"port": "c"}, idle=("process",))

@@ -1,0 +1,180 @@
+"""Both renderers draw the same scene; where there is no GL the plain one takes over and says so."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import moderngl
+import numpy as np
+import pytest
+
+import sim.render as render
+from robot import registry
+from robot.errors import ConfigError
+from sim.picture import NOTHING
+from sim.render_device import NoGlError
+from sim.scene import Material
+
+GLS = ("gl", "tiny")
+
+
+def world_of(task, randomization="train", renderer="none", size=128):
+    """A tabletop that draws nothing itself unless `renderer` is given."""
+    config = {"world": {"_option_": "tabletop", "size": size}, "model": "so101", "task": task,
+              "randomization": randomization}
+    return registry.assemble(config if renderer == "none" else {**config, "renderer": renderer}, "world")
+
+
+@pytest.fixture(params=GLS)
+def renderer(request):
+    made = registry.build("renderer", request.param)
+    yield made
+    made.release()
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Parts, look and instant of one randomised scene."""
+    world = world_of("pick_place", renderer="tiny")
+    world.reset(3)
+    yield world.scene.parts, world.look, world.poses()
+    world.close()
+
+
+# ------------------------------------------------------------ correct
+@pytest.mark.parametrize("task", ["pick_place", "put_in_drawer", "kitting"])
+def test_depth_and_segmentation_agree(task):
+    """IoU of at least 0.98 for everything of more than 100 px, median depth error of at most 2 mm."""
+    gl, tiny = render.GlRenderer(), render.TinyRenderer()
+    world, compared = world_of(task, renderer="tiny"), 0
+    for seed in range(4):
+        world.reset(seed)
+        for made in (gl, tiny):
+            made.load(world.scene.parts, world.look)
+        ours, theirs = (made.draw(world.poses(), 256, geometry=True) for made in (gl, tiny))
+        bodies = {part.frame: part.body for part in world.scene.parts}
+        for view in ours:
+            a, b = ours[view], theirs[view]
+            for body in sorted(set(bodies.values())):
+                frames = [f for f, name in bodies.items() if name == body]
+                mine, its = np.isin(a.segmentation, frames), np.isin(b.segmentation, frames)
+                if max(mine.sum(), its.sum()) > 100:
+                    compared += 1
+                    overlap = (mine & its).sum() / (mine | its).sum()
+                    assert overlap >= 0.98, f"{body} in {view}, seed {seed}: {overlap:.3f} of {mine.sum()} px"
+            both = (a.segmentation == b.segmentation) & (a.segmentation != NOTHING)
+            assert np.median(np.abs(a.depth[both] - b.depth[both])) <= 0.002
+            assert np.isinf(a.depth[a.segmentation == NOTHING]).all()
+    assert compared > 20
+    for made in (world, gl, tiny):
+        (made.close if made is world else made.release)()
+
+
+def test_pictures_show_what_the_segmentation_says(scene):
+    parts, look, now = scene
+    paint = {True: Material((1.0, 0.0, 0.0, 1.0)), False: Material((0.1, 0.1, 0.1, 1.0))}
+    painted = [replace(part, material=paint[part.body == "cube 0"]) for part in parts]
+    gl = render.GlRenderer()
+    gl.load(painted, look)
+    picture = gl.draw(now, 128, geometry=True)["front"]
+    gl.release()
+    cube = [p.frame for p in parts if p.body == "cube 0"]
+    red = np.isin(picture.segmentation, cube)
+    inside = picture.rgb[red].astype(int)
+    assert red.sum() > 20
+    assert (inside[:, 0] - inside[:, 1] > 20).mean() > 0.8
+
+
+def test_the_same_instant_and_seed_are_the_same_bytes(renderer, scene):
+    parts, look, now = scene
+    renderer.load(parts, look)
+    first, again, noisy = (renderer.draw(now, 96, seed=s) for s in (5, 5, 6))
+    assert list(first) == list(look.views)
+    for view in first:
+        assert first[view].rgb.shape == (96, 96, 3) and first[view].depth is None
+        assert np.array_equal(first[view].rgb, again[view].rgb)
+        assert look.lens.noise == 0 or not np.array_equal(first[view].rgb, noisy[view].rgb)
+
+
+def test_textures_that_come_and_go_change_no_picture():
+    """A renderer holds few textures at once; what it drew before has no say in what it draws now."""
+    world, old, new = world_of("pick_place", renderer="tiny"), render.GlRenderer(), render.GlRenderer()
+    for seed in range(30):
+        world.reset(seed)
+        old.load(world.scene.parts, world.look)
+        old.draw(world.poses(), 32)
+    new.load(world.scene.parts, world.look)
+    one, other = old.draw(world.poses(), 64), new.draw(world.poses(), 64)
+    assert all(np.array_equal(one[v].rgb, other[v].rgb) for v in one)
+    for made in (old, new):
+        made.release()
+    world.close()
+
+
+# ------------------------------------------------------------ misuse
+def test_what_cannot_be_drawn_is_said(renderer, scene):
+    parts, look, now = scene
+    with pytest.raises(RuntimeError, match="no scene"):
+        renderer.draw(now, 32)
+    odd = replace(parts[-1], material=Material((1.0, 1.0, 1.0, 1.0), "tartan 3"))
+    with pytest.raises(ConfigError, match="tartan"):
+        renderer.load([*parts, odd], look)
+
+
+def test_releasing_twice_is_no_error(renderer, scene):
+    parts, look, _ = scene
+    renderer.load(parts, look)
+    renderer.release()
+    renderer.release()
+
+
+# ------------------------------------------------------------ no GL
+@pytest.fixture
+def no_gl(monkeypatch):
+    import sim.render_device as device
+
+    def refuse(**_):
+        raise Exception("libEGL.so not loaded")
+
+    monkeypatch.setattr(device, "_devices", {})
+    monkeypatch.setattr(moderngl, "create_context", refuse)
+    monkeypatch.setattr(render, "_told", False)
+
+
+def test_without_gl_the_plain_renderer_takes_over_and_says_so_once(no_gl, caplog):
+    with caplog.at_level(logging.WARNING):
+        first, second = render.auto(), render.auto()
+    assert first.name == second.name == "tiny"
+    said = [r.getMessage() for r in caplog.records]
+    assert len(said) == 1 and "apt install libegl1" in said[0] and "TinyRenderer" in said[0]
+    for made in (first, second):
+        made.release()
+
+
+def test_asked_for_by_name_gl_is_not_replaced(no_gl):
+    with pytest.raises(NoGlError, match="apt install"):
+        render.GlRenderer()
+
+
+def test_a_world_without_gl_has_pictures(no_gl):
+    world = world_of("pick_place", renderer="auto", size=48)
+    world.reset(1)
+    frame = world.cameras["front"].read(1.0)
+    world.close()
+    assert frame.rgb.shape == (48, 48, 3) and frame.rgb.std() > 5
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_two_thousand_scenes():
+    """Every reset brings new textures; the process grows by less than 50 MB."""
+    world = world_of("pick_place", renderer="gl", size=64)
+    resident = []
+    for seed in range(2200):
+        world.reset(seed)
+        world.cameras["front"].read(1.0)
+        if seed in (200, 2199):
+            resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+    world.close()
+    assert resident[1] - resident[0] < 50e6, f"{(resident[1] - resident[0]) / 1e6:.0f} MB"
