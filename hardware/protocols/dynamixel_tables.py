@@ -92,16 +92,19 @@ LOAD = _R(126, 2, "present_load", "1", 1e-3, writable=False, sign=TWOS)
 STARTUP = _R(60, 1, "startup_configuration", area=ROM)
 
 
-def _indirect(addresses: int, data: int, size: int) -> list[Register]:
-    """`addresses` first indirect address, `data` first indirect byte, `size` how many there are."""
+def _indirect(addresses: int, data: int, size: int, first: int = 1) -> list[Register]:
+    """`addresses` first indirect address, `data` first indirect byte, `size` how many, numbered from `first`."""
     return [
         row
         for k in range(size)
         for row in (
-            _R(addresses + 2 * k, 2, f"indirect_address_{k + 1}", default=data + k),
-            _R(data + k, 1, f"indirect_data_{k + 1}"),
+            _R(addresses + 2 * k, 2, f"indirect_address_{first + k}", default=data + k),
+            _R(data + k, 1, f"indirect_data_{first + k}"),
         )
     ]
+
+
+INDIRECT = [*_indirect(168, 224, 28), *_indirect(578, 634, 28, first=29)]
 
 
 def _model(model: str, size: int, rows: list[Register], defaults: dict[str, int], same: tuple[int, ...] = (),
@@ -121,14 +124,14 @@ XL330 = _model(
     same=(1190,),  # XL330-M077
 )
 XL430 = _model(
-    "xl430-w250", 252, [LOAD, STARTUP, *_indirect(168, 224, 28)],
+    "xl430-w250", 662, [LOAD, STARTUP, *INDIRECT],
     {"model_number": 1060, "max_temperature": 72, "max_voltage": 140, "min_voltage": 60,
      "velocity_limit": 265, "shutdown_mask": 52,
      "velocity_i": 1000, "velocity_p": 100, "position_d": 4000, "position_p": 640},
     bauds={**BAUDS, 7: 4_500_000},
 )
 XM430 = _model(
-    "xm430-w350", 252, [*_current(2.69e-3, 1193), *_indirect(168, 224, 28)],
+    "xm430-w350", 662, [*_current(2.69e-3, 1193), *INDIRECT],
     {"model_number": 1020, "max_temperature": 80, "max_voltage": 160, "min_voltage": 95,
      "velocity_limit": 350, "shutdown_mask": 52,
      "velocity_i": 1920, "velocity_p": 100, "position_d": 0, "position_p": 800},

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from hardware.protocols import messages
 from hardware.protocols.dynamixel1 import AX12, COUNT, SPEED
-from hardware.protocols.messages import BROADCAST, Op, Reply
+from hardware.protocols.messages import BROADCAST, Damage, Op, Reply
 from hardware.protocols.tables import RAD_PER_COUNT, Table
 from hardware.virtual.memory import Memory
 from hardware.virtual.servo import Drive, Profile, Sensed
 
-VOLTAGE, ANGLE, HEAT, RANGE, OVERLOAD, INSTRUCTION = 1, 2, 4, 8, 32, 64
+VOLTAGE, ANGLE, HEAT, RANGE, CHECKSUM, OVERLOAD, INSTRUCTION = 1, 2, 4, 8, 16, 32, 64
 RESET = 0x06
 RATIO = COUNT / RAD_PER_COUNT  # encoder counts of one of this servo's
 RAW_CENTRE, CENTRE = 2048, 512
@@ -114,7 +114,7 @@ class Ax12:
             memory.data[24] = 0
 
     # ------------------------------------------------------------ requests
-    def handle(self, op: Op) -> Reply | None:
+    def handle(self, op: Op | Damage) -> Reply | None:
         """The reply to `op`, None when it is not for this servo or is not answered."""
         memory = self.memory
         match op:
@@ -129,8 +129,10 @@ class Ax12:
             case messages.Write() | messages.RegWrite() | messages.Action() | messages.Other() \
                     if op.id in (self.id, BROADCAST):
                 error = self._order(op)
-                if op.id == self.id and memory.data[16] == 2:
-                    return Reply(self.id, self._status | error, b"")
+                if op.id != BROADCAST and memory.data[16] == 2:
+                    return Reply(op.id, self._status | error, b"")  # even if that gave it another id
+            case Damage(_, _, servo) if servo == self.id and memory.data[16] == 2:
+                return Reply(servo, self._status | CHECKSUM, b"")
         return None
 
     def _order(self, op: messages.Write | messages.RegWrite | messages.Action | messages.Other) -> int:

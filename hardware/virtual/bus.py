@@ -16,7 +16,9 @@ from robot.errors import BusError
 from robot.injection import Kind
 from robot.interfaces import Clock
 
-SILENCE = 5e-4  # s between two bytes, after which servos expect a new request
+SILENCE = 5e-4  # s between two bytes, after which a header begins a new request
+FORGET = 0.1  # s between two bytes, after which servos expect a new request (ROBOTIS e-manual)
+SPOILT = ("checksum", "CRC")  # of a request that is whole otherwise, so that a servo may complain
 
 
 class VirtualBus:
@@ -27,13 +29,15 @@ class VirtualBus:
         self.rig, self.echo = rig, echo
         self._codec = codec(protocol)
         self._listener = self._codec.listener()
+        self._header = self._codec.encode(Ping(1))[:2]
         self._sent = 0.0  # when the client's last byte is out (s)
         self._coming: list[Burst] = []  # answers that are still to come
 
     def receive(self, data: bytes, at: float, baud: int) -> list[Burst]:
         """Bytes that a client sent at `at` (s) with its port at `baud`: what it hears, and when."""
         faults = self.rig.effects.line
-        if at > self._sent + SILENCE:
+        gap = at - self._sent
+        if gap > FORGET or (gap > SILENCE and data.startswith(self._header)):
             self._listener = self._codec.listener()  # half a request that nobody finished is forgotten
         sent = line.burst(max(at, self._sent), data, baud)
         self._sent = sent.end
@@ -44,7 +48,7 @@ class VirtualBus:
         if ("bus", Kind.OFF) not in faults and not self._spoken_over(sent):
             heard = self._spoil([sent], noise)[0].data
             for op in self._listener.feed(heard):
-                if not isinstance(op, Damage):
+                if not isinstance(op, Damage) or op.reason in SPOILT:
                     out += self._answer(op, max([sent.end, *(b.end for b in out)]), baud)
             out = self._spoil(line.collide(out), noise)
         self._coming += out
@@ -59,7 +63,7 @@ class VirtualBus:
         rng = self.rig.rng
         return [replace(b, data=line.damage(b.data, rng)) if share and rng.random() < share else b for b in bursts]
 
-    def _answer(self, op: Op, end: float, baud: int) -> list[Burst]:
+    def _answer(self, op: Op | Damage, end: float, baud: int) -> list[Burst]:
         """What every servo that hears `op` says after its `end` (s)."""
         on, out = self.rig.effects.on, []
         late = self.rig.effects.line.get(("bus", Kind.SLOW), 0.0)
@@ -71,7 +75,7 @@ class VirtualBus:
             reply = self._handle(index, unit, op)
             if reply is None or on("reply", Kind.OFF, index) is not None:
                 continue
-            frame = self._codec.encode_reply(reply, op)
+            frame = self._codec.encode_reply(reply, None if isinstance(op, Damage) else op)
             turn = self._turn(op, unit.firmware)
             start = end + late + line.seconds(len(frame), baud) * turn
             start += unit.firmware.return_delay * (turn + 1 if unit.firmware.relays else 1)
@@ -99,7 +103,7 @@ class VirtualBus:
         delay = max((u.firmware.return_delay for u in self.rig.units), default=0.0)
         return [line.burst(end + delay, whole[:said], baud)] if said > 8 else []
 
-    def _turn(self, op: Op, firmware: Firmware) -> int:
+    def _turn(self, op: Op | Damage, firmware: Firmware) -> int:
         """How many answer before this one when several were asked."""
         if isinstance(op, SyncRead):
             return op.ids.index(firmware.id)
@@ -107,7 +111,7 @@ class VirtualBus:
             return [row[0] for row in op.rows].index(firmware.id)
         return firmware.id if isinstance(op, Ping) and op.id == BROADCAST else 0
 
-    def _handle(self, index: int, unit: Unit, op: Op) -> Reply | None:
+    def _handle(self, index: int, unit: Unit, op: Op | Damage) -> Reply | None:
         """A hung servo still answers questions, but carries nothing out."""
         on = self.rig.effects.on
         if on("servo", Kind.STUCK, index) is not None and not isinstance(op, (Ping, Read, SyncRead)):

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 
 from hardware.protocols import messages
-from hardware.protocols.messages import BROADCAST, Op, Reply
-from hardware.protocols.tables import Area, Table
-from hardware.virtual.memory import Memory
+from hardware.protocols.messages import BROADCAST, Damage, Op, Reply
+from hardware.protocols.tables import Table
+from hardware.virtual.dynamixel_memory import ACCESS, CRC, GOALS, INSTRUCTION, POSITION, RANGE, RESULT, DynamixelMemory
 from hardware.virtual.servo import Drive, Profile, Sensed
 
-RESULT, INSTRUCTION, RANGE, LENGTH, LIMIT, ACCESS = 1, 2, 4, 5, 6, 7  # error numbers of a status packet
 ALERT = 0x80
 VOLTAGE, OVERHEAT, ENCODER, SHOCK, OVERLOAD = 1, 4, 8, 16, 32  # bits of the hardware error status
-CURRENT, VELOCITY, POSITION, EXTENDED, CURRENT_POSITION, PWM = 0, 1, 3, 4, 5, 16
+CURRENT, VELOCITY, EXTENDED, CURRENT_POSITION, PWM = 0, 1, 4, 5, 16  # operating modes
+REVERSE, TIMED, GOAL_ENERGISES = 1, 4, 8  # bits of the drive mode
 TURN = 4096
 COUNTS_PER_S = 0.229 * TURN / 60  # of a velocity count
 COUNTS_PER_S2 = 214.577 * TURN / 3600  # of an acceleration count
@@ -22,8 +22,8 @@ FULL_PWM = 885
 LEAD = 200.0  # counts that a velocity-mode set point may run ahead of the shaft
 OVERLOAD_AT, OVERLOAD_FOR = 0.9, 1.5  # of stall torque, and s without motion
 BOOT = 0.2  # s that a reboot takes
+ARRIVED = 20  # counts beside the goal that count as there
 TICK_TURN = 32768  # ms
-GOALS = ("goal_pwm", "goal_current", "goal_velocity", "goal_position", "profile_acceleration", "profile_velocity")
 
 
 class Dynamixel:
@@ -33,12 +33,9 @@ class Dynamixel:
 
     def __init__(self, id: int, factory: Mapping[str, int] | None, table: Table) -> None:
         """`factory`: registers unlike the table's."""
-        self.memory = Memory(table, {"id": id, **(factory or {})})
+        self.memory = DynamixelMemory(table, {"id": id, **(factory or {})})
         self._profile, self._sensed = Profile(), Sensed()
         self._silent = 0.0
-        self._first = table["indirect_address_1"].address
-        self._data = table["indirect_data_1"].address
-        self._count = sum(name.startswith("indirect_data") for name in table.registers)
         self.boot()
 
     # ------------------------------------------------------------ identity
@@ -65,7 +62,7 @@ class Dynamixel:
         self.memory.boot()
         self._tick = self._quiet = self._pressing = 0.0
         self._registered: tuple[int, bytes] | None = None
-        self._revolutions = 0
+        self._timed = (math.inf, math.inf)  # pace of the move that a time-based profile is on
         self._settle_goal()
 
     def settle(self, sensed: Sensed) -> None:
@@ -116,10 +113,10 @@ class Dynamixel:
                 memory.data[64] = 0
 
     # ------------------------------------------------------------ motion
-    def _user(self) -> float:
-        """The shaft's position in the servo's own counts."""
-        raw = self._sensed.position
-        if self.memory.data[10] & 1:
+    def _user(self, raw: float | None = None) -> float:
+        """A raw position, the shaft's unless told, in the servo's own counts."""
+        raw = self._sensed.position if raw is None else raw
+        if self.memory.data[10] & REVERSE:
             raw = TURN - raw
         user = raw + self.memory.get("homing_offset")
         return user if self.memory.data[11] in (EXTENDED, CURRENT_POSITION) else user % TURN
@@ -127,7 +124,7 @@ class Dynamixel:
     def _raw(self, user: float) -> float:
         """Raw counts beside the shaft that mean `user`."""
         raw = user - self.memory.get("homing_offset")
-        if self.memory.data[10] & 1:
+        if self.memory.data[10] & REVERSE:
             raw = TURN - raw
         if self.memory.data[11] in (EXTENDED, CURRENT_POSITION):
             return raw
@@ -154,8 +151,19 @@ class Dynamixel:
         top = memory.get("velocity_limit") * COUNTS_PER_S
         if memory.get("bus_watchdog") < 0:
             return top, math.inf
+        if memory.data[10] & TIMED:
+            return min(self._timed[0], top), self._timed[1]
         speed = memory.get("profile_velocity") * COUNTS_PER_S or top
         return min(speed, top), memory.get("profile_acceleration") * COUNTS_PER_S2 or math.inf
+
+    def _plan(self) -> None:
+        """A time-based profile: the registers say for how long to move and to speed up (ms)."""
+        memory = self.memory
+        lasts = memory.get("profile_velocity") / 1000.0
+        rise = min(memory.get("profile_acceleration") / 1000.0, lasts / 2)
+        way = abs(self._raw(float(memory.get("goal_position"))) - self._profile.position)
+        speed = way / (lasts - rise) if lasts else math.inf
+        self._timed = (speed, speed / rise if rise and speed else math.inf)
 
     def _position(self, dt: float) -> float:
         speed, acceleration = self._paces()
@@ -171,13 +179,15 @@ class Dynamixel:
         return profile.position
 
     # ------------------------------------------------------------ requests
-    def handle(self, op: Op) -> Reply | None:
+    def handle(self, op: Op | Damage) -> Reply | None:
         """The reply to `op`, None when it is not for this servo or is not answered."""
         if self._silent > 0.0:
             return None
+        if isinstance(op, Damage):
+            return Reply(op.id, CRC | self._alert(), b"") if op.id == self.id and self.memory.data[68] == 2 else None
         self._quiet = 0.0
         match op:
-            case messages.Ping(servo) if self._for_me(servo):
+            case messages.Ping(servo) if servo in (self.id, BROADCAST):
                 number = self.memory.get("model_number").to_bytes(2, "little")
                 return Reply(self.id, self._alert(), number + bytes((self.memory.data[6],)))
             case messages.Read(servo, address, size) if servo == self.id:
@@ -189,26 +199,27 @@ class Dynamixel:
                 return self._read(mine[0][1], mine[0][2]) if mine else None
             case messages.SyncWrite(address, writes):
                 for servo, data in writes:
-                    if servo == self.id:
-                        self._write(address, data)
+                    if servo in (self.id, self._second):
+                        self._write(address, data, servo)
             case messages.BulkWrite(rows):
                 for servo, address, data in rows:
-                    if servo == self.id:
-                        self._write(address, data)
+                    if servo in (self.id, self._second):
+                        self._write(address, data, servo)
             case messages.Write() | messages.RegWrite() | messages.Action() | messages.Reboot() | messages.Clear() \
                     | messages.FactoryReset() | messages.Other():
-                return self._order(op) if self._for_me(op.id) else None
+                return self._order(op) if op.id in (self.id, self._second, BROADCAST) else None
         return None
 
     def _order(self, op: messages.Write | messages.RegWrite | messages.Action | messages.Reboot | messages.Clear
                | messages.FactoryReset | messages.Other) -> Reply | None:
         """What is acknowledged; the acknowledgement is made before the servo goes away to reboot."""
         error, level = 0, self.memory.data[68]
+        unheard = op.id != self.id  # broadcast, or to the secondary id
         match op:
             case messages.Write(_, address, data):
-                error = self._write(address, data)
+                error = self._write(address, data, op.id)
             case messages.RegWrite(_, address, data):
-                error = self._check(address, data)
+                error = self.memory.refusal(address, data)
                 self._registered = (address, data) if not error else None
             case messages.Action():
                 error = self._write(*self._registered) if self._registered else RESULT
@@ -222,12 +233,14 @@ class Dynamixel:
                 self._silent = BOOT
             case messages.Other():
                 error = INSTRUCTION
-        if op.id == BROADCAST or level < 2:
+        if unheard or level < 2:
             return None
-        return Reply(self.id, error | self._alert(), b"")
+        return Reply(op.id, error | self._alert(), b"")  # even if that gave it another id
 
-    def _for_me(self, servo: int) -> bool:
-        return servo in (self.id, BROADCAST, self.memory.data[12] if self.memory.data[12] < 253 else -1)
+    @property
+    def _second(self) -> int:
+        """The secondary id: what is sent to it is carried out but never answered."""
+        return self.memory.data[12] if self.memory.data[12] < 253 else -1
 
     def _alert(self) -> int:
         return ALERT if self.memory.data[70] else 0
@@ -243,25 +256,13 @@ class Dynamixel:
         return 0
 
     # ------------------------------------------------------------ registers
-    def _where(self, address: int) -> int:
-        """The byte that `address` really means: indirect data lies elsewhere."""
-        k = address - self._data
-        if not 0 <= k < self._count:
-            return address
-        at = self._first + 2 * k
-        return int.from_bytes(self.memory.data[at : at + 2], "little")
-
     def _read(self, address: int, size: int) -> Reply | None:
         if self.memory.data[68] == 0:
             return None
         if address + size > self.memory.size:
             return Reply(self.id, RANGE | self._alert(), b"")
         self._refresh()
-        data = self.memory.data
-        block = bytes(data[self._where(at)] if self._where(at) < self.memory.size else 0
-                      for at in range(address, address + size)) if address + size > self._data \
-            else bytes(data[address : address + size])
-        return Reply(self.id, self._alert(), block)
+        return Reply(self.id, self._alert(), self.memory.fetch(address, size))
 
     def _refresh(self) -> None:
         """Bring the telemetry registers up to date."""
@@ -276,55 +277,34 @@ class Dynamixel:
             memory.put("present_load", round(flip * sensed.duty * 1000))
         memory.put("present_velocity", round(flip * sensed.velocity / COUNTS_PER_S))
         memory.put("present_position", round(self._user()))
-        memory.put("position_trajectory", round(self._profile.position))
+        memory.put("position_trajectory", round(self._user(self._profile.position)))
+        memory.put("moving_status", self._moving_status())
         memory.put("velocity_trajectory", round(flip * self._profile.velocity / COUNTS_PER_S))
         memory.put("present_voltage", round(sensed.voltage * 10))
         memory.put("present_temperature", min(max(round(sensed.temperature), 0), 255))
         memory.put("registered", self._registered is not None)
 
-    def _check(self, address: int, data: bytes) -> int:
-        """The error that writing `data` would give, 0 when it is fine."""
-        memory = self.memory
-        if not data:
-            return LENGTH
-        if address + len(data) > memory.size:
-            return RANGE
-        where = [self._where(at) for at in range(address, address + len(data))]
-        if any(at >= memory.size or not memory.writable[at] for at in where):
-            return ACCESS
-        if memory.data[64] and any(memory.in_rom[at] for at in where):
-            return ACCESS
-        for name, register in memory.table.registers.items():
-            if register.area is Area.RAM and name in ("goal_position", "goal_velocity", "goal_pwm", "goal_current"):
-                error = self._check_goal(name, where, data)
-                if error:
-                    return error
-        return 0
-
-    def _check_goal(self, name: str, where: list[int], data: bytes) -> int:
-        memory, register = self.memory, self.memory.table[name]
-        if register.address not in where:
+    def _moving_status(self) -> int:
+        """Bit 0 there, bit 1 on the way, bit 3 not following, bits 4 and 5 the profile's shape."""
+        memory, profile = self.memory, self._profile
+        if not memory.data[64] or memory.data[11] not in (POSITION, EXTENDED, CURRENT_POSITION):
             return 0
-        at = where.index(register.address)
-        raw = data[at : at + register.size]
-        if len(raw) < register.size:
-            return LENGTH
-        if memory.get("bus_watchdog") < 0:
-            return RANGE
-        counts = register.decode(raw)
-        if name == "goal_position" and memory.data[11] == POSITION:
-            return 0 if memory.get("min_position") <= counts <= memory.get("max_position") else LIMIT
-        bound = {"goal_pwm": "pwm_limit", "goal_velocity": "velocity_limit", "goal_current": "current_limit"}.get(name)
-        return LIMIT if bound and abs(counts) > memory.get(bound) else 0
+        goal = self._raw(float(memory.get("goal_position")))
+        under_way = abs(goal - profile.position) > 0.5
+        shape = 0 if not memory.get("profile_velocity") else 3 if memory.get("profile_acceleration") else 1
+        there = not under_way and abs(goal - self._sensed.position) <= ARRIVED
+        return there | under_way << 1 | (abs(profile.position - self._sensed.position) > LEAD) << 3 | shape << 4
 
-    def _write(self, address: int, data: bytes) -> int:
+    def _write(self, address: int, data: bytes, asked: int = BROADCAST) -> int:
         """Write if all of it may be written; returns the error number."""
         memory = self.memory
-        error = self._check(address, data)
+        error = memory.refusal(address, data)
         if error:
             return error
         torque, mode, armed = memory.data[64], memory.data[11], memory.get("bus_watchdog")
-        where = [self._where(at) for at in range(address, address + len(data))]
+        where = memory.where(address, len(data))
+        if asked not in (self.id, BROADCAST) and any(memory.in_rom[at] for at in where):
+            return ACCESS  # the secondary id reaches no ROM
         if memory.address("torque_enable") in where and data[where.index(64)] and memory.data[70] & memory.data[63]:
             return RESULT  # only a reboot brings torque back
         for at, byte in zip(where, data):
@@ -333,9 +313,13 @@ class Dynamixel:
                 memory.rom[at] = byte
         if memory.data[11] != mode:
             self._new_mode()
+        if memory.data[10] & GOAL_ENERGISES and not memory.data[70] & memory.data[63]:
+            memory.data[64] |= any(memory.address(name) in where for name in GOALS if name in memory.table)
         if memory.data[64] and not torque:
             self._profile.hold(self._sensed.position)
             self._pressing = 0.0
+        if memory.address("goal_position") in where:
+            self._plan()
         if memory.get("bus_watchdog") != armed:
             self._quiet = 0.0
         return 0

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from hardware.protocols import messages
 from hardware.protocols.lx16a import COUNT, LX16A
-from hardware.protocols.messages import BROADCAST, Op, Reply
+from hardware.protocols.messages import BROADCAST, Damage, Op, Reply
 from hardware.protocols.tables import RAD_PER_COUNT
 from hardware.virtual.servo import Drive, Profile, Sensed
 
@@ -103,7 +103,7 @@ class Lx16a:
         return RAW_CENTRE + (counts + self._offset() - CENTRE) * RATIO
 
     # ------------------------------------------------------------ requests
-    def handle(self, op: Op) -> Reply | None:
+    def handle(self, op: Op | Damage) -> Reply | None:
         """The reply to `op`, None when it is not for this servo; only readings are answered."""
         match op:
             case messages.Read(servo, command, _) if servo in (self.id, BROADCAST):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from hardware.protocols.messages import Op, Reply
+from hardware.protocols.messages import Damage, Op, Reply
 from hardware.virtual.memory import Memory
 
 
@@ -64,8 +64,11 @@ class Firmware(Protocol):
         """Advance `dt` s."""
         ...
 
-    def handle(self, op: Op) -> Reply | None:
-        """Carry out a request that is meant for this servo or for all; None when it stays silent."""
+    def handle(self, op: Op | Damage) -> Reply | None:
+        """Carry out a request that is meant for this servo or for all; None when it stays silent.
+
+        `Damage` is a whole request with a wrong checksum, of which some families complain.
+        """
         ...
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from hardware.protocols import messages
 from hardware.protocols.feetech import STS3215
-from hardware.protocols.messages import BROADCAST, Op, Reply
+from hardware.protocols.messages import BROADCAST, Damage, Op, Reply
 from hardware.protocols.tables import Table
 from hardware.virtual.memory import Memory
 from hardware.virtual.servo import Drive, Profile, Sensed
@@ -179,7 +179,7 @@ class Sts3215:
         return self._overload_for > data[35] * 0.01
 
     # ------------------------------------------------------------ requests
-    def handle(self, op: Op) -> Reply | None:
+    def handle(self, op: Op | Damage) -> Reply | None:
         """The reply to `op`, None when it is not for this servo or is not answered."""
         if self._bootloader:
             return None
@@ -220,7 +220,8 @@ class Sts3215:
         return None
 
     def _acknowledge(self, asked: int) -> Reply | None:
-        return self._reply(asked, b"") if self.memory.data[8] else None
+        """Under the id that was asked: a servo that was just given another one still answers for the old."""
+        return Reply(asked, self._status, b"") if asked != BROADCAST and self.memory.data[8] else None
 
     def _other(self, op: messages.Other) -> Reply | None:
         if op.instruction == BOOT_LOADER:

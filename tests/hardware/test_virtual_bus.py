@@ -5,13 +5,14 @@ import pytest
 
 from hardware.bus import Bus
 from hardware.protocols.envelope import checksum
-from hardware.protocols.messages import Read, SyncRead
+from hardware.protocols.messages import Ping, Read, Reply, SyncRead, Write
 from hardware.protocols.models import codec, table
 from hardware.virtual.bus import VirtualBus, VirtualPort
 from hardware.virtual.plant import JointPlant
 from hardware.virtual.rig import Rig
 from robot.arms.so101 import so101
 from robot.errors import BusError, ConfigError
+from tests.hardware.small_arm import plain_arm
 
 TABLE = table("sts3215")
 IDS = [1, 2, 3, 4, 5, 6]
@@ -97,6 +98,35 @@ def test_two_servos_with_one_id_spoil_each_other():
     bursts = desk.wire.receive(codec("feetech").encode(Read(1, 56, 2)), 9.0, 1_000_000)
     assert len(bursts) == 1
     assert checksum(bursts[0].data[2:-1]) != bursts[0].data[-1]
+
+
+def test_a_request_may_come_in_pieces(desk):
+    """As from a program that writes byte by byte, or an adapter that splits packets."""
+    ping, at = codec("feetech").encode(Ping(2)), 5.0
+    for k, byte in enumerate(ping):
+        bursts = desk.wire.receive(bytes((byte,)), at + 0.003 * k, 1_000_000)
+        assert bool(bursts) == (k == len(ping) - 1)
+
+
+def test_half_a_request_is_forgotten_when_another_begins_or_after_a_while(desk):
+    half, ping = codec("feetech").encode(Read(2, 56, 15))[:5], codec("feetech").encode(Ping(3))
+    desk.wire.receive(half, 5.0, 1_000_000)
+    assert [b.data[2] for b in desk.wire.receive(ping, 5.002, 1_000_000)] == [3]
+    desk.wire.receive(half, 6.0, 1_000_000)
+    assert desk.wire.receive(codec("feetech").encode(Read(2, 56, 15))[5:], 6.2, 1_000_000) == []
+
+
+@pytest.mark.parametrize("servo, protocol, error", [("ax-12a", "dynamixel1", 16), ("xl330-m288", "dynamixel2", 3)])
+def test_dynamixels_say_that_a_checksum_is_wrong(servo, protocol, error, tmp_path):
+    model = plain_arm(tmp_path, servo)
+    plant = JointPlant(model)
+    wire = VirtualBus(Rig(model, plant, plant.q, 0.002), protocol)
+    made = codec(protocol)
+    spoilt = made.encode(Write(2, 24 if error == 16 else 64, b"\x01"))
+    spoilt = spoilt[:-1] + bytes((spoilt[-1] ^ 1,))
+    (said,) = wire.receive(spoilt, 5.0, 1_000_000)
+    assert made.reader({2: 0}).feed(said.data) == [Reply(2, error, b"")]
+    assert not any(wire.rig.energised)
 
 
 def test_goals_move_the_arm_and_gravity_shows(desk):

@@ -26,19 +26,8 @@ from hardware.protocols.messages import (
 from hardware.protocols.models import codec, table
 from hardware.servo_arm import ServoArm
 from hardware.virtual.bus import VirtualBus, VirtualPort
-from hardware.virtual.dynamixel import (
-    ACCESS,
-    ALERT,
-    BOOT,
-    INSTRUCTION,
-    LENGTH,
-    LIMIT,
-    OVERHEAT,
-    OVERLOAD,
-    RANGE,
-    RESULT,
-    Dynamixel,
-)
+from hardware.virtual.dynamixel import ALERT, BOOT, OVERHEAT, OVERLOAD, Dynamixel
+from hardware.virtual.dynamixel_memory import ACCESS, INSTRUCTION, LENGTH, LIMIT, RANGE, RESULT
 from hardware.virtual.plant import JointPlant
 from hardware.virtual.rig import Rig
 from hardware.virtual.servo import Sensed

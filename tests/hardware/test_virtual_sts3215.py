@@ -5,6 +5,7 @@ import pytest
 from hardware.protocols.messages import (
     BROADCAST,
     Action,
+    Damage,
     Other,
     Ping,
     Read,
@@ -52,6 +53,18 @@ def test_ping_and_model(servo):
     assert servo.handle(Ping(BROADCAST)) == Reply(1, 0, b"")
     assert servo.handle(Ping(2)) is None
     assert read(servo, "model_number") == 777
+
+
+@pytest.mark.parametrize("level, answer", [(1, Reply(1, 0, b"")), (0, None)])
+def test_a_new_id_is_acknowledged_under_the_old_one(servo, level, answer):
+    """LeRobot's and the makers' set-up tools wait for that."""
+    write(servo, "response_level", level)
+    assert servo.handle(Write(1, 5, b"\x07")) == answer
+    assert servo.id == 7 and servo.handle(Ping(1)) is None and servo.handle(Ping(7)) == Reply(7, 0, b"")
+
+
+def test_nobody_complains_of_a_wrong_checksum(servo):
+    assert servo.handle(Damage("checksum", b"", 1)) is None
 
 
 def test_reads_beyond_the_table(servo):
