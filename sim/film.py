@@ -16,6 +16,7 @@ from robot.output import aside
 
 INK, PAPER, DONE = (60, 52, 46), (246, 246, 244), (52, 140, 84)  # RGB
 BAND = 26  # px, height of a caption
+SCALE, MARGIN = 0.42, 12  # of its letters; px, beside them
 
 
 def write_video(path: Path, frames: Iterable[Image], fps: int = 30) -> int:
@@ -50,11 +51,27 @@ def captioned(pictures: Sequence[Image], text: str, progress: float | None = Non
 def band_of(width: int, text: str, height: int = BAND) -> Image:
     """(height, width, 3) strip with `text`, shortened to what fits."""
     band = np.full((height, width, 3), PAPER, dtype=np.uint8)
-    scale = 0.42
-    while text and cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] > width - 12:
+    while text and _length(text) > width - MARGIN:
         text = text[:-4] + "..." if len(text) > 8 else ""
-    cv2.putText(band, text, (6, height - 9), cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
+    cv2.putText(band, text, (MARGIN // 2, height - 9), cv2.FONT_HERSHEY_SIMPLEX, SCALE, INK, 1, cv2.LINE_AA)
     return band
+
+
+def lines_of(width: int, text: str, most: int) -> list[str]:
+    """`text` in lines that fit into `band_of(width, ...)`, `most` at most: what is left stays in the last."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and (len(lines) == most or _length(longer) <= width - MARGIN):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _length(text: str) -> int:
+    """px."""
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, SCALE, 1)[0][0])
 
 
 def write_picture(path: Path, rgb: Image) -> None:

@@ -36,6 +36,7 @@ class Axis:
     held_out: Distribution
     what: str  # the value, in words with units
     shown_by: str = ""  # the task in which it can be seen; "" is any
+    moving: bool = False  # seen only while the arm moves
 
 
 AXES: dict[str, Axis] = {a.name: a for a in (
@@ -84,9 +85,10 @@ AXES: dict[str, Axis] = {a.name: a for a in (
          "m, the table's top over the arm's foot"),
     Axis("servo", (1.0,) * 4, Uniform((0.8, 0.85, 0.5, 0.5), (1.25, 1.1, 1.5, 1.5)),
          Uniform((0.6, 0.7, 1.6, 1.6), (0.78, 0.82, 2.5, 2.5)),
-         "factors on the servos' stiffness, speed, dead band and backlash"),
-    Axis("action_delay", 0.0, Uniform(0.0, 0.03), Uniform(0.035, 0.08), "s between a command and its effect"),
-    Axis("observation_delay", 0.0, Uniform(0.0, 0.03), Uniform(0.035, 0.08), "s that a picture is old"),
+         "factors on the servos' stiffness, speed, dead band and backlash", moving=True),
+    Axis("action_delay", 0.0, Uniform(0.0, 0.03), Uniform(0.035, 0.08), "s between a command and its effect",
+         moving=True),
+    Axis("observation_delay", 0.0, Uniform(0.0, 0.03), Uniform(0.035, 0.08), "s that a picture is old", moving=True),
     Axis("image_noise", 0.0, Uniform(0.0, 0.02), Uniform(0.025, 0.05), "standard deviation, fraction of full scale"),
     Axis("image_blur", 0.0, Uniform(0.0, 0.5), Uniform(0.6, 1.2), "pixels at 128 across"),
     Axis("image_exposure", 1.0, Uniform(0.8, 1.2), Either((Uniform(0.5, 0.75), Uniform(1.25, 1.6))), "gain"),
@@ -99,14 +101,18 @@ class Draw:
 
     def __init__(self, seed: int, on: frozenset[str] = frozenset(), held_out: frozenset[str] = frozenset()) -> None:
         self.seed, self.on, self.held_out = seed, on, held_out
+        self.given: dict[str, list[Any]] = {}  # what every axis has been asked for so far
         self._streams: dict[str, np.random.Generator] = {}
 
     def __call__(self, axis: str) -> Any:
         """The next value of `axis`; its nominal one when the axis is off."""
         a = AXES[axis]
         if axis in self.held_out:
-            return a.held_out.sample(self.rng(f"{axis}/held_out"))
-        return a.train.sample(self.rng(axis)) if axis in self.on else a.nominal
+            value = a.held_out.sample(self.rng(f"{axis}/held_out"))
+        else:
+            value = a.train.sample(self.rng(axis)) if axis in self.on else a.nominal
+        self.given.setdefault(axis, []).append(value)
+        return value
 
     def rng(self, stream: str) -> np.random.Generator:
         """The generator of a named stream of this episode, apart from every other stream."""

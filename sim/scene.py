@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robot.errors import SceneError
+from sim import window
 from sim.bullet import pybullet, silenced
 from sim.shapes import IDENTITY, Link, Material, Part, Pose, Shape, as_links, urdf_text, visual
 
@@ -49,11 +50,11 @@ class Scene:
     """Bodies by name in one physics client. Positions are metres in the robot's base frame, angles radians."""
 
     def __init__(self, gui: bool = False) -> None:
+        """`gui` opens PyBullet's window. Raises `SceneError` where that cannot be, or PyBullet does not start."""
         with silenced():
-            self.client: int = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
+            self.client: int = window.opened() if gui else pybullet.connect(pybullet.DIRECT)
         if self.client < 0:
-            hint = " its window; is there a display? (gui=false)" if gui else ""
-            raise SceneError(f"PyBullet could not start{hint}")
+            raise SceneError("PyBullet could not start")
         self._finalizer = weakref.finalize(self, _disconnect, self.client)
         self.bodies: dict[str, Body] = {}
         self.parts: list[Part] = []
@@ -61,7 +62,7 @@ class Scene:
         self.vary: object = None  # the episode's `sim.randomization.Draw`, for tasks that build here
         self.height = 0.0  # m, of the table's top
         self.facts: dict[str, float] = {}  # what a task keeps of what has happened; saved with the physics
-        self.version = 0  # grows when parts or materials change: a renderer's cue to upload again
+        self.version = 0  # grows when parts change: a renderer's cue to upload again
         self.clear()
 
     # ------------------------------------------------------------ life
@@ -94,9 +95,9 @@ class Scene:
         """Put a body made of primitives into the scene; `mass` 0 (kg) fixes it. Raises `SceneError` on a taken name."""
         pieces = as_links(links, mass)
         if len(pieces) == 1 and len(pieces[0].shapes) == 1 and not pieces[0].shapes[0].mesh:
-            made = self._add_simple(pieces[0].shapes[0], pieces[0].mass, position, quaternion)
+            made = self._add_simple(pieces[0], position, quaternion, material)
         else:
-            made = self._add_urdf(name, pieces, position, quaternion, fixed=pieces[0].mass == 0)
+            made = self._add_urdf(urdf_text(name, pieces, material), position, quaternion, pieces[0].mass == 0)
         body = self._register(name, made, material)
         body.solids = tuple(s for s in pieces[0].shapes if s.collides)
         for index in body.links.values():
@@ -123,26 +124,6 @@ class Scene:
         shapes = [(row[1], visual(row)) for row in pybullet.getVisualShapeData(made, physicsClientId=self.client)]
         self._add_parts(body, shapes)
         return body
-
-    def remove(self, name: str) -> None:
-        """Take a body out; rows of `poses()` are renumbered."""
-        body = self.body(name)
-        pybullet.removeBody(body.id, physicsClientId=self.client)
-        del self.bodies[name]
-        kept = [p for p in self.parts if p.body != name]
-        starts, row = {}, 0
-        for other in self.bodies.values():
-            starts[other.name], row = row, row + len(other.frames)
-        index = {(b.name, k): starts[b.name] + i for b in self.bodies.values() for i, k in enumerate(b.frames)}
-        self.parts = [replace(p, frame=index[p.body, self.bodies[p.body].links[p.link]]) for p in kept]
-        self._rows = row
-        self.version += 1
-
-    def paint(self, name: str, material: Material, link: str | None = None) -> None:
-        """Change how a body, or one link of it, looks."""
-        self.parts = [replace(p, material=material) if p.body == name and link in (None, p.link) else p
-                      for p in self.parts]
-        self.version += 1
 
     # ------------------------------------------------------------ looking
     def body(self, name: str) -> Body:
@@ -220,7 +201,7 @@ class Scene:
 
     # ------------------------------------------------------------ saving
     def snapshot(self) -> SceneState:
-        """Remember this moment; valid until a body is added or removed."""
+        """Remember this moment; valid until a body is added."""
         state = SceneState(pybullet.saveState(physicsClientId=self.client), dict(self.facts))
         weakref.finalize(state, _forget, state.id, self.client)
         return state
@@ -230,7 +211,7 @@ class Scene:
         try:
             pybullet.restoreState(stateId=state.id, physicsClientId=self.client)
         except pybullet.error as error:
-            raise SceneError(f"cannot return to that moment; bodies were added or removed since: {error}") from error
+            raise SceneError(f"cannot return to that moment; bodies were added since: {error}") from error
         self.facts.clear()
         self.facts.update(state.facts)
 
@@ -286,7 +267,9 @@ class Scene:
         self._rows += len(body.frames)
         self.version += 1
 
-    def _add_simple(self, shape: Shape, mass: float, position: Sequence[float], quaternion: Sequence[float]) -> int:
+    def _add_simple(self, link: Link, position: Sequence[float], quaternion: Sequence[float],
+                    material: Material) -> int:
+        (shape,) = link.shapes
         kinds = {"box": pybullet.GEOM_BOX, "cylinder": pybullet.GEOM_CYLINDER, "sphere": pybullet.GEOM_SPHERE}
         kind = kinds[shape.kind]
         if shape.kind == "box":
@@ -300,15 +283,15 @@ class Scene:
         at = {"physicsClientId": self.client}
         frame = {"collisionFramePosition": shape.position, "collisionFrameOrientation": shape.quaternion}
         collision = pybullet.createCollisionShape(kind, **solid, **frame, **at) if shape.collides else -1
-        look = {"visualFramePosition": shape.position, "visualFrameOrientation": shape.quaternion}
+        look = {"visualFramePosition": shape.position, "visualFrameOrientation": shape.quaternion,
+                "rgbaColor": (shape.material or material).rgba}
         visual = pybullet.createVisualShape(kind, **seen, **look, **at) if shape.visible else -1
-        return int(pybullet.createMultiBody(mass, collision, visual, position, quaternion, **at))
+        return int(pybullet.createMultiBody(link.mass, collision, visual, position, quaternion, **at))
 
-    def _add_urdf(self, name: str, links: Sequence[Link], position: Sequence[float], quaternion: Sequence[float],
-                  fixed: bool) -> int:
+    def _add_urdf(self, text: str, position: Sequence[float], quaternion: Sequence[float], fixed: bool) -> int:
         with tempfile.TemporaryDirectory(prefix="steadyhand-") as folder:
             path = Path(folder) / "body.urdf"
-            path.write_text(urdf_text(name, links))
+            path.write_text(text)
             with silenced():
                 return int(pybullet.loadURDF(str(path), position, quaternion, useFixedBase=fixed,
                                              physicsClientId=self.client))
@@ -316,7 +299,8 @@ class Scene:
 
 def _disconnect(client: int) -> None:
     if pybullet.isConnected(client):
-        pybullet.disconnect(client)
+        with silenced():  # a window says much when it closes
+            pybullet.disconnect(client)
 
 
 def _forget(state: int, client: int) -> None:

@@ -91,18 +91,20 @@ class Part:
     material: Material
 
 
-def urdf_text(name: str, links: Sequence[Link]) -> str:
-    """A URDF of `links`; every joint hangs from the first link."""
+def urdf_text(name: str, links: Sequence[Link], material: Material = Material()) -> str:
+    """A URDF of `links`, in the colours of their shapes or of `material`; every joint hangs from the first link."""
     rows = [f'<robot name="{name}">']
     for i, link in enumerate(links):
         called = link.name or f"link{i}"
         rows.append(f'<link name="{called}"><inertial><mass value="{link.mass:g}"/>'
                     '<inertia ixx="1e-5" iyy="1e-5" izz="1e-5" ixy="0" ixz="0" iyz="0"/></inertial>')
         for shape in link.shapes:
-            for tag, wanted in (("visual", shape.visible), ("collision", shape.collides)):
-                if wanted:
-                    rows.append(f"<{tag}>{_origin(shape.position, shape.quaternion)}"
-                                f"<geometry>{_geometry(shape)}</geometry></{tag}>")
+            solid = f"{_origin(shape.position, shape.quaternion)}<geometry>{_geometry(shape)}</geometry>"
+            if shape.visible:
+                colour = f'<color rgba="{_row((shape.material or material).rgba)}"/>'
+                rows.append(f'<visual>{solid}<material name="look{len(rows)}">{colour}</material></visual>')
+            if shape.collides:
+                rows.append(f"<collision>{solid}</collision>")
         rows.append("</link>")
         if i:
             root = links[0].name or "link0"

@@ -14,16 +14,6 @@ class Distribution(Protocol):
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """Always the same value."""
-
-    value: Any
-
-    def sample(self, rng: np.random.Generator) -> Any:
-        return self.value
-
-
-@dataclass(frozen=True)
 class Uniform:
     """Uniform between `low` and `high`, elementwise when they are tuples."""
 
@@ -33,21 +23,6 @@ class Uniform:
     def sample(self, rng: np.random.Generator) -> Any:
         value = rng.uniform(self.low, self.high)
         return float(value) if np.ndim(value) == 0 else value
-
-
-@dataclass(frozen=True)
-class Normal:
-    """Gaussian, cut at `limit` standard deviations so that a range can be promised."""
-
-    mean: float | tuple[float, ...]
-    deviation: float | tuple[float, ...]
-    limit: float = 2.5
-
-    def sample(self, rng: np.random.Generator) -> Any:
-        mean = np.asarray(self.mean, dtype=float)
-        unit = np.clip(rng.standard_normal(mean.shape), -self.limit, self.limit)
-        value = mean + unit * np.asarray(self.deviation)
-        return float(value) if value.ndim == 0 else value
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import pytest
 from robot import config
 from robot.errors import ConfigError
 from sim import gallery, trials
+from sim.film import lines_of
+from sim.randomization import AXES
 from sim.trials import BEGIN, END, Trial
 
 
@@ -18,11 +20,27 @@ def test_a_gallery_has_a_row_an_axis_with_its_values(tmp_path):
     told = [f"out={tmp_path / 'g'}", "axes=[table_colour,language]", "columns=2", "pixels=48", "renderer=tiny"]
     gallery.main(config.resolve("simulate", told, preset="gallery"))
     sheet = cv2.imread(str(tmp_path / "g" / "gallery.png"))
-    row = gallery.LABEL + 48 + gallery.LABEL
+    row = gallery.LABEL + 48 + gallery.LINES * gallery.LINE  # narrow cells: every caption fills its lines
     assert sheet.shape == (2 * row, 4 * 48 + 2 * gallery.GAP, 3)
     table, words = sheet[gallery.LABEL : gallery.LABEL + 48], sheet[row + gallery.LABEL : row + gallery.LABEL + 48]
     assert np.abs(table[40, 5].astype(int) - table[40, 53]).max() > 5, "tables of two colours"
     assert np.abs(words[40, 5].astype(int) - words[40, 53]).max() < 5, "words change no picture"
+
+
+@pytest.mark.parametrize("axis", [axis for axis in AXES if AXES[axis].moving])
+def test_what_only_motion_shows_is_shown_in_motion(axis):
+    told = config.resolve("simulate", [f"axes=[{axis}]", "columns=1", "pixels=64", "renderer=tiny"], preset="gallery")
+    train, held_out = np.hsplit(gallery.row(told, axis)[gallery.LABEL : gallery.LABEL + 64], 2)
+    same = gallery.row({**told, "axes": ["object_mass"]}, "object_mass")[gallery.LABEL : gallery.LABEL + 64]
+    still, heavy = np.hsplit(same, 2)
+    apart = [np.abs(a[:, :64].astype(int) - b[:, -64:]).mean() for a, b in ((train, held_out), (still, heavy))]
+    assert apart[0] > 1.0 > apart[1], f"the arm is elsewhere; nothing else is: {apart}"
+
+
+def test_captions_are_broken_into_lines_that_fit():
+    lines = lines_of(192, "please put the green cube into the blue tray for me now", 3)
+    assert 2 <= len(lines) <= 3 and " ".join(lines) == "please put the green cube into the blue tray for me now"
+    assert lines_of(60, "a few words too many to be shown here", 2)[1].startswith("words") and not lines_of(60, "", 2)
 
 
 @pytest.mark.parametrize(("value", "text"), [("", "plain"), (0.123456, "0.12"), ((0.5, (1.0, "dots")), "0.5 1 dots"),
