@@ -90,6 +90,7 @@ def _current(unit: float, limit: int) -> list[Register]:
 
 LOAD = _R(126, 2, "present_load", "1", 1e-3, writable=False, sign=TWOS)
 STARTUP = _R(60, 1, "startup_configuration", area=ROM)
+SLOPE = _R(62, 1, "pwm_slope", area=ROM, default=140)
 
 
 def _indirect(addresses: int, data: int, size: int, first: int = 1) -> list[Register]:
@@ -117,7 +118,7 @@ def _model(model: str, size: int, rows: list[Register], defaults: dict[str, int]
 
 
 XL330 = _model(
-    "xl330-m288", 228, [*_current(1e-3, 1750), STARTUP, *_indirect(168, 208, 20)],
+    "xl330-m288", 228, [*_current(1e-3, 1750), STARTUP, SLOPE, *_indirect(168, 208, 20)],
     {"model_number": 1200, "max_temperature": 70, "max_voltage": 70, "min_voltage": 35,
      "velocity_limit": 445, "shutdown_mask": 53,
      "velocity_i": 1600, "velocity_p": 180, "position_d": 0, "position_p": 400},

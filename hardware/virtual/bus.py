@@ -77,7 +77,7 @@ class VirtualBus:
                 continue
             frame = self._codec.encode_reply(reply, None if isinstance(op, Damage) else op)
             turn = self._turn(op, unit.firmware)
-            start = end + late + line.seconds(len(frame), baud) * turn
+            start = end + late + line.seconds(self._ahead(op, turn, len(frame)), baud)
             start += unit.firmware.return_delay * (turn + 1 if unit.firmware.relays else 1)
             start += on("reply", Kind.SLOW, index) or on("servo", Kind.SLOW, index) or 0.0
             said = line.burst(start, frame, baud)
@@ -110,6 +110,12 @@ class VirtualBus:
         if isinstance(op, BulkRead):
             return [row[0] for row in op.rows].index(firmware.id)
         return firmware.id if isinstance(op, Ping) and op.id == BROADCAST else 0
+
+    def _ahead(self, op: Op | Damage, turn: int, own: int) -> int:
+        """Bytes that those say who answer before the servo whose `turn` it is and whose answer has `own` bytes."""
+        if isinstance(op, BulkRead):  # of which every answer may have another length
+            return self._codec.wire(op._replace(rows=op.rows[:turn]))
+        return turn * own
 
     def _handle(self, index: int, unit: Unit, op: Op | Damage) -> Reply | None:
         """A hung servo still answers questions, but carries nothing out."""

@@ -129,6 +129,16 @@ def test_dynamixels_say_that_a_checksum_is_wrong(servo, protocol, error, tmp_pat
     assert not any(wire.rig.energised)
 
 
+def test_answers_of_different_lengths_do_not_run_into_each_other(tmp_path):
+    model = plain_arm(tmp_path, "xl330-m288")
+    plant = JointPlant(model)
+    port = VirtualPort(VirtualBus(Rig(model, plant, plant.q, 0.002), "dynamixel2"))
+    bus = Bus(port, codec("dynamixel2"), port.clock)
+    found = bus.bulk_read([(1, 0, 2), (2, 120, 27), (3, 146, 1)])
+    assert [len(r.data or b"") for r in found.values()] == [2, 27, 1]
+    assert found[1].data == (1200).to_bytes(2, "little")
+
+
 def test_goals_move_the_arm_and_gravity_shows(desk):
     desk.go(2048)
     desk.wait(2.0)
