@@ -29,7 +29,8 @@ class Capture(Protocol):
 
 
 class OpenCVCamera:
-    """A camera behind a reader thread. `connect` opens the device; `size` (pixels) is what `read` returns.
+    """A camera behind a reader thread. `connect` opens the device; `size` (px) is what `read` returns, 0 for whole
+    pictures.
 
     The stamp of a frame is taken when the driver hands it over, so it does not know of delays before that.
     """
@@ -44,7 +45,7 @@ class OpenCVCamera:
         self._thread.start()
 
     def read(self, max_age: float) -> Frame:
-        """The newest picture (size, size, 3). Raises `TimeoutError` when none is younger than `max_age` s."""
+        """The newest picture, (size, size, 3) or whole. Raises `TimeoutError` when none is younger than `max_age` s."""
         frame = self._newest
         now = self._clock.now()
         if frame is None or now - frame.stamp > max_age:
@@ -96,7 +97,9 @@ class OpenCVCamera:
 
 
 def square(picture: Image, size: int) -> Image:
-    """The middle square of a BGR picture as (size, size, 3) RGB."""
+    """The middle square of a BGR picture as (size, size, 3) RGB; with size 0 all of it, as it is."""
+    if size == 0:
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
     height, width = picture.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -109,7 +112,11 @@ def opencv(
     front: str = "0", wrist: str = "", size: int = 128, width: int = 640, height: int = 480, fps: int = 30,
     clock: Clock | None = None,
 ) -> Mapping[str, Camera]:
-    """Cameras by OpenCV number, device path or stream address; an empty name leaves a camera out."""
+    """Cameras by OpenCV number, device path or stream address; an empty name leaves a camera out.
+
+    `size` px is the side of the middle square that is looked at; 0 hands on whole pictures, which policies trained
+    elsewhere may want.
+    """
     wanted = {"front": front, "wrist": wrist}
     if not any(wanted.values()):
         raise ConfigError("camera=opencv needs camera.front= or camera.wrist=: a number or a device path")

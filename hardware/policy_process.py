@@ -39,7 +39,7 @@ class ProcessPlanner:
     """
 
     def __init__(
-        self, loader: Mapping[str, Any], folder: Path, clock: Clock | None = None, size: int = 2**20,
+        self, loader: Mapping[str, Any], folder: Path, clock: Clock | None = None, size: int = 2**23,
         command: Sequence[str] = COMMAND,
     ) -> None:
         """`size` bytes are set aside for the pictures of one observation, in a file in `folder`."""

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from policies import foreign
+from policies import foreign, lerobot
 from policies.base import ChunkPolicy
 from policies.features import Features
 from robot import registry
@@ -66,12 +66,15 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 @registry.option("loader", "checkpoint")
 def load(path: str) -> Policy:
-    """The policy in the folder `path`, shipped by that name, or at the import path `package.module:name`.
+    """The policy in the folder `path` (ours, or LeRobot's), shipped by that name, or at an import path
+    `package.module:name`.
 
     Raises `DataError`, one line, when it cannot be used.
     """
     if foreign.is_import(path):
         return foreign.imported(path)
+    if not (folder_of(path) / POLICY).is_file() and lerobot.is_folder(Path(path)):
+        return lerobot.LeRobotPolicy(Path(path))
     document, model = describe(path), folder_of(path) / MODEL
     try:
         policy: ChunkPolicy = registry.build(

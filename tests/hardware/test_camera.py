@@ -105,3 +105,10 @@ def test_no_camera_at_all_is_refused():
 
 def test_is_an_option():
     assert "opencv" in config.options("camera")
+
+
+def test_whole_pictures_can_be_had():
+    picture = np.zeros((30, 40, 3), np.uint8)
+    picture[..., 0] = 200
+    out = square(picture, 0)
+    assert out.shape == (30, 40, 3) and out[0, 0].tolist() == [0, 0, 200]
