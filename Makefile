@@ -4,7 +4,9 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export VENV
 
-.PHONY: setup demo test test-slow check bench clean
+SAFETY := robot/guard.py,robot/supervisor.py,hardware/watchdog.py
+
+.PHONY: setup demo test test-slow check cover mutate bench clean
 
 setup:
 	@bash .ci/setup
@@ -18,11 +20,22 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow
 
-# What CI runs after the tests: lint, format of imports, types, import rules.
-check: setup
+# What CI runs beside the tests: lint, types, import rules, and every line and branch of the three safety layers.
+check: setup cover
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+cover: setup
+	$(BIN)/python -m coverage run --branch --include=$(SAFETY) -m pytest -q -n 0 \
+		tests/robot/test_guard.py tests/robot/test_supervisor.py tests/hardware/test_watchdog.py
+	$(BIN)/python -m coverage report -m --fail-under=100
+
+# Do the tests notice when one of the three is spoiled? An hour.
+mutate: setup
+	$(BIN)/python tests/mutate.py robot/guard.py -- tests/robot/test_guard.py
+	$(BIN)/python tests/mutate.py robot/supervisor.py -- tests/robot/test_supervisor.py
+	$(BIN)/python tests/mutate.py hardware/watchdog.py -- tests/hardware/test_watchdog.py
 
 bench: setup
 	$(BIN)/python -m pytest -q -s -m bench tests/bench

@@ -45,12 +45,15 @@ class OpenCVCamera:
         self._thread.start()
 
     def read(self, max_age: float) -> Frame:
-        """The newest picture, (size, size, 3) or whole. Raises `TimeoutError` when none is younger than `max_age` s."""
+        """The newest picture, (size, size, 3) or whole. Raises `TimeoutError` when none is younger than `max_age` s.
+
+        Only for the very first picture it waits that long: a camera that fails at work must not hold up the loop
+        that asks, or the watchdog would take the arm away from it.
+        """
         frame = self._newest
-        now = self._clock.now()
-        if frame is None or now - frame.stamp > max_age:
+        if frame is None:
             with self._arrived:
-                self._arrived.wait_for(lambda: self._age() <= max_age, timeout=max_age)
+                self._arrived.wait_for(lambda: self._newest is not None, timeout=max_age)
                 frame = self._newest
         if frame is None:
             raise TimeoutError(f"camera {self.name} has never delivered a picture: check its cable and its number")
@@ -63,9 +66,6 @@ class OpenCVCamera:
         """Stop the thread and let go of the device; may be called twice."""
         self._stopped.set()
         self._thread.join(timeout=5.0)
-
-    def _age(self) -> float:
-        return float("inf") if self._newest is None else self._clock.now() - self._newest.stamp
 
     def _loop(self) -> None:
         while not self._stopped.is_set():

@@ -29,7 +29,7 @@ from hardware.lab import Workshop
 from robot import output
 from robot.errors import ConfigError, SteadyhandError
 
-RUNS, RESULT, PAGE = "runs.jsonl", "campaign.json", "campaign.html"
+RUNS, RESULT, PAGE, TABLE = "runs.jsonl", "campaign.json", "campaign.html", "campaign.md"
 STRETCH = 0.25  # h of fault-free work that make one run
 SAME = ("arm", "task", "randomization", "seed", "rate", "latency", "seconds", "limits", "watchdog")
 
@@ -69,6 +69,7 @@ def main(config: dict[str, Any]) -> int:
     result = summary([done[job.key] for job in jobs], config)
     output.write_text(out / RESULT, json.dumps(result, indent=2) + "\n")
     campaign_page.write(out / PAGE, result)
+    output.write_text(out / TABLE, campaign_page.markdown(result))
     _tell(result, out, console)
     return 0 if all(t["met"] for t in result["targets"]) else 1
 

@@ -59,6 +59,7 @@ class Case:
     joints: tuple[int, ...] = (0, 1, 2, 3, 4)
     seconds: float = 45.0  # of work at most
     shows: float = 0.0  # s on end that it must show before it can be noticed
+    dies: bool = False  # a process dies or freezes: the arm must stand within half a second
 
     @property
     def stops(self) -> bool:
@@ -114,16 +115,16 @@ CASES: dict[str, Case] = {
     "camera_noise": Case("camera {camera} garbage for 2", ("garbled_camera",), 0.8, RE, "sensing"),
     "camera_slow": Case("camera {camera} slow 1 for 2", ("stale_camera",), 0.8, RE, "sensing"),
     # software
-    "policy_killed": Case("policy off", ("dead_policy",), 0.1, RE, "software"),
+    "policy_killed": Case("policy off", ("dead_policy",), 0.1, RE, "software", dies=True),
     "policy_hangs": Case("policy stuck", ("stale_action",), 2.3, RE, "software"),
     "policy_nan": Case("policy garbage", ("non_finite_action",), 0.4, RE, "software"),
     "policy_wild": Case("policy wrong", ("wild_action",), 0.6, RE, "software"),
     "policy_slow": Case("policy slow 2.5 for 6", ("stale_action",), 2.8, RE, "software"),
     "loop_stumbles": Case("loop stuck 0.15", ("frozen_loop",), 0.3, RE, "software"),
     "loop_slow": Case("loop slow 0.04 for 3", ("late_loop",), 0.6, GO, "software"),
-    "loop_frozen": Case("loop stuck 1", ("watchdog",), 0.35, ST, "software"),
-    "loop_killed": Case("loop off", ("watchdog",), 0.35, ST, "software"),
-    "watchdog_killed": Case("watchdog off", ("lost_watchdog",), 0.8, ST, "software"),
+    "loop_frozen": Case("loop stuck 1", ("watchdog",), 0.35, ST, "software", dies=True),
+    "loop_killed": Case("loop off", ("watchdog",), 0.35, ST, "software", dies=True),
+    "watchdog_killed": Case("watchdog off", ("lost_watchdog",), 0.35, ST, "software", dies=True),
     "disk_full": Case("disk off for 2", ("full_disk",), 0.1, GO, "software"),
 }
 

@@ -30,16 +30,41 @@ def write(path: Path, result: Mapping[str, Any]) -> None:
     page.write(path)
 
 
+def markdown(result: Mapping[str, Any]) -> str:
+    """The promises and the table of a `campaign.json`, for a document."""
+    lines = [f"{result['runs']} runs, {result['simulated_hours']:.2f} simulated hours, seed {result['seed']}.", ""]
+    lines += ["| promise | measured | met |", "| --- | --- | --- |"]
+    lines += [f"| {t['target']} | {t['value']} | {'yes' if t['met'] else '**no**'} |" for t in result["targets"]]
+    head = ("fault", "runs", "detected", "median, s", "p99, s", "false alarms/h", "at rest, s", "limits exceeded",
+            "recovered or stayed stopped", "back at work, s", "task done")
+    lines += ["", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for r in result["rows"]:
+        seen = f"{_percent(r['detected'])} of {r['noticeable']}" if r["rows"] and r["noticeable"] else "harmless"
+        ended = r["recovered"] if r["recovered"] is not None else r["stayed_stopped"]
+        cells = (f"`{r['what']}`", r["runs"], seen, _seconds(r["latency_median"]), _seconds(r["latency_p99"]),
+                 f"{r['false_alarms_per_hour']:.0f}" if r["false_alarms_per_hour"] is not None else "",
+                 _seconds(r["safe_median"]), r["limits_exceeded"], f"{_percent(ended)} {_way(r['end'])}",
+                 _seconds(r["back_median"]), _percent(r["success"]))
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _way(end: str) -> str:
+    return "stopped" if end == "stops" else "recovered" if end == "recovers" else "worked on"
+
+
 def _rows(page: Page, result: Mapping[str, Any]) -> None:
     page.section("Each fault by itself",
                  "Detected: noticed within the row's deadline, of the runs in which it could be noticed. "
                  "Times are seconds of simulated time from the moment a fault can be noticed.")
     head = ("fault", "runs", "could be noticed", "detected", "latency median", "p99", "at rest median", "p99",
-            "limits exceeded", "recovered unattended", "stayed stopped", "back at work", "task success")
+            "limits exceeded", "false alarms an hour before it", "recovered unattended", "stayed stopped",
+            "back at work", "task success")
     page.table(head, [(
         r["name"], r["runs"], r["noticeable"] if r["rows"] else "harmless", _percent(r["detected"]),
         _seconds(r["latency_median"]), _seconds(r["latency_p99"]), _seconds(r["safe_median"]), _seconds(r["safe_p99"]),
-        r["limits_exceeded"], _percent(r["recovered"]), _percent(r["stayed_stopped"]), _seconds(r["back_median"]),
+        r["limits_exceeded"], r["false_alarms_per_hour"], _percent(r["recovered"]), _percent(r["stayed_stopped"]),
+        _seconds(r["back_median"]),
         _percent(r["success"])) for r in result["rows"]])
 
 

@@ -38,9 +38,12 @@ def row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     rest = [b["at_rest"] - max(b["onset"], b["exposed"]) for b in met if b["at_rest"] is not None and case.stops]
     back = [b["working"] - b["onset"] for b in met if b["working"] is not None]
     judged = [r for r in runs if not r["blows"] or r["blows"][0]["exposed"] is not None]
+    before = sum(b["onset"] for b in blows) / 3600.0  # h
+    alarms = sum(len(r["false_alarms"]) for r in runs)
     return {
         "name": name, "group": case.group, "what": case.text, "rows": list(case.notice), "end": case.end.value,
         "deadline": case.deadline, "runs": len(runs), "noticeable": len(met) if case.notice else 0,
+        "judged": len(judged), "false_alarms_per_hour": alarms / before if before else None,
         "detected": within / len(met) if case.notice and met else None,
         "latency_median": _percentile(late, 50), "latency_p99": _percentile(late, 99),
         "safe_median": _percentile(rest, 50), "safe_p99": _percentile(rest, 99),
@@ -63,8 +66,8 @@ def recovered(run: Run, case: Case) -> bool:
 
 
 def stopped(run: Run) -> bool:
-    """The arm ended parked, limp or held, and nobody but a person can start it again."""
-    return run["outcome"] in ("parked", "limp", "rescued") or run["outcome"].startswith("error")
+    """The arm ended parked, limp or in the watchdog's hands, and nobody but a person can start it again."""
+    return run["outcome"] in ("parked", "limp", "rescued")
 
 
 def targets(rows: Sequence[Mapping[str, Any]], runs: Sequence[Run], pairs: Sequence[Run],
@@ -73,8 +76,8 @@ def targets(rows: Sequence[Mapping[str, Any]], runs: Sequence[Run], pairs: Seque
     met = sum(r["noticeable"] for r in rows)
     seen = sum(r["detected"] * r["noticeable"] for r in rows if r["detected"] is not None)
     can = [r for r in rows if r["end"] == End.RECOVERS.value]
-    back = sum(r["recovered"] * r["runs"] for r in can if r["recovered"] is not None)
-    all_of = sum(r["runs"] for r in can)
+    back = sum(r["recovered"] * r["judged"] for r in can if r["recovered"] is not None)
+    all_of = sum(r["judged"] for r in can)
     unsafe = sum(bool(r["over"]) for r in runs)
     early = sum(len(r["false_alarms"]) for r in runs if r["kind"] != "shift")
     hours = sum(r["seconds"] for r in shift) / 3600.0
@@ -91,7 +94,7 @@ def targets(rows: Sequence[Mapping[str, Any]], runs: Sequence[Run], pairs: Seque
     if shift:
         out.append(_target(f"false alarms in {hours:.2f} fault-free hours, none", alarms, lambda v: v == 0, "{}"))
     if still:
-        out.append(_target("still after a dead or frozen loop, within 0.5 s", max(still), lambda v: v <= 0.5,
+        out.append(_target("still after a dead or frozen process, within 0.5 s", max(still), lambda v: v <= 0.5,
                            "{:.3f} s"))
     if pairs:
         bad = sum(bool(r["over"]) for r in pairs)

@@ -51,7 +51,7 @@ class Trial:
     peaks: dict[str, float] = field(default_factory=dict)
     when: dict[str, float] = field(default_factory=dict)  # s, of each peak
     over: list[str] = field(default_factory=list)  # limits that were exceeded
-    still_within: float | None = None  # s from a dead or frozen loop to an arm at rest
+    still_within: float | None = None  # s from a dead or frozen process to an arm at rest
     kits: int = 0  # scenes worked on, in a shift
     done: int = 0  # of them with success
 
@@ -173,7 +173,8 @@ def _conclude(out: Trial, lab: Lab, result: RunResult, watcher: Watcher) -> None
             blow.noticed, blow.by = lab.taken_over - watcher.start, "watchdog"
             if np.isfinite(lab.stood):
                 blow.at_rest = lab.stood - watcher.start
-                out.still_within = blow.at_rest - blow.onset
+        if CASES[blow.case].dies and blow.at_rest is not None:
+            out.still_within = blow.at_rest - blow.onset
 
 
 def shift(shop: Workshop, hours: float, number: int, seed: int) -> Trial:

@@ -21,6 +21,7 @@ AT_HOME = 0.5  # rad, no need to go home from here
 SETTLE = 0.3  # s without a fault before work goes on
 RAMP = 1.0  # s over which speed comes back after a stop
 PATIENCE = 10.0  # s of holding with nothing left to try before the arm parks
+STAND = 0.5  # s in which the arm comes to rest and stands before it parks
 PARKING = 20.0  # s that the way to the parking pose may take
 PARK_SCALE, SLOW_SCALE, FIRST_SCALE = 0.3, 0.4, 0.15
 WOUND = 0.08  # rad between goal and joint, too much to hold against
@@ -215,6 +216,8 @@ class Behaviour:
 
     def _park(self, s: Snapshot, verdict: Verdict) -> Array | None:
         self.mover.scale = PARK_SCALE
+        if s.now - self._held < STAND and not self.finishing:
+            return self.mover.stop()
         target = self.mover.toward(s.spec.park)
         if not (self.mover.still and np.abs(self.mover.q - s.spec.park).max() < NEAR):
             if s.now - self._held < PARKING or self.mode is not Mode.PARK:

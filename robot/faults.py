@@ -290,10 +290,10 @@ def late_loop(s: Snapshot) -> str | None:
     return f"cycles begin {s.loop_late * 1e3:.0f} ms late" if s.loop_late > 0.02 else None
 
 
-@fault(Response.PARK, clears=Clears.ON_RESET, budget=PERSON, group="software")
+@fault(Response.PARK, after=0.05, clears=Clears.ON_RESET, budget=PERSON, group="software")
 def lost_watchdog(s: Snapshot) -> str | None:
     """The watchdog's process is gone: nobody would stop the arm if this one froze."""
-    return f"no sign of the watchdog for {s.beat_age:.1f} s" if s.beat_age > 0.6 else None
+    return f"no sign of the watchdog for {s.beat_age:.1f} s" if s.beat_age > 0.2 else None
 
 
 @fault(Response.NOTE, lasts=1.0, group="software")

@@ -70,6 +70,20 @@ def test_reopens_a_device_that_fails(monkeypatch):
     assert not any(t.name == "camera wrist" for t in threading.enumerate())
 
 
+def test_a_camera_that_stops_never_makes_the_control_loop_wait(monkeypatch):
+    camera = OpenCVCamera("front", lambda: Device(3), size=16)
+    camera.read(5.0)
+    time.sleep(0.05)
+
+    def waits(*_, **__):
+        raise AssertionError("the loop was made to wait for a picture")
+
+    monkeypatch.setattr(camera._arrived, "wait_for", waits)
+    with pytest.raises(TimeoutError, match=r"the newest picture is 0\.\d\d s old"):
+        camera.read(0.01)
+    camera.close()
+
+
 def test_a_camera_that_never_opens_times_out():
     camera = OpenCVCamera("front", lambda: Device(0, opens=False))
     with pytest.raises(TimeoutError, match="has never delivered a picture"):

@@ -143,6 +143,15 @@ def test_ctrl_c_parks_and_lets_go(bench, deployed):
     assert not list((deployed.out.parent / "home" / "unclean").glob("*"))
 
 
+def test_a_frozen_policy_is_started_anew(bench, deployed):
+    """Its last plan is followed to its end, which is at rest; nothing else can be told from a slow one."""
+    first = deployed.children("waver_policy")
+    os.kill(first[0], signal.SIGSTOP)
+    assert time_to_rest(bench) < 2.0
+    deployed.wait_until_moving()
+    assert set(deployed.children("waver_policy")) != set(first)
+
+
 def test_a_dead_policy_holds_the_arm_and_is_started_again(bench, deployed):
     first = deployed.children("waver_policy")
     os.kill(first[0], signal.SIGKILL)
@@ -151,8 +160,11 @@ def test_a_dead_policy_holds_the_arm_and_is_started_again(bench, deployed):
     assert set(deployed.children("waver_policy")) != set(first)
 
 
-def test_a_dead_watchdog_parks_the_arm(bench, deployed):
-    os.kill(deployed.children("hardware.watchdog")[0], signal.SIGKILL)
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_without_a_watchdog_the_arm_stops_then_parks(bench, deployed, blow):
+    os.kill(deployed.children("hardware.watchdog")[0], blow)
+    assert time_to_rest(bench) < LIMIT
+    assert all(bench.status()["energised"])
     assert deployed.process.wait(30.0) != 0
     status = bench.status()
     assert not any(status["energised"]) and np.allclose(status["q"], so101().spec.park, atol=0.15)

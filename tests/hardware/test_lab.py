@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hardware.campaign_trial import trial
+from hardware.heartbeat import Word
 from hardware.lab import Lab, Workshop
 from robot import config
 from robot.errors import ConfigError
@@ -22,6 +23,7 @@ def shop(tmp_path_factory):
 def test_the_expert_does_its_job_through_virtual_servos(shop):
     lab = Lab(shop, 1, 1)
     assert all(c.ok for c in lab.checks) and len(lab.checks) > 20
+    assert not any(lab.rig.energised) and lab.words[Word.ARMED] == 0  # nothing has torque before the checks
     result = lab.run(20.0, lab.world.success)
     assert result.outcome == "done" and not result.faults
     assert not lab.monitor.peaks.over(lab.monitor.limits) and lab.monitor.energy > 1.0

@@ -50,6 +50,8 @@ def test_a_campaign_goes_on_and_adds_up(tmp_path):
     assert [r["name"] for r in result["rows"]] == ["policy_nan", "disk_full"]
     assert all(r["detected"] == 1.0 and r["limits_exceeded"] == 0 for r in result["rows"])
     assert (tmp_path / "out" / campaign.PAGE).stat().st_size > 10_000
+    table = (tmp_path / "out" / campaign.TABLE).read_text()
+    assert "| `policy garbage` | 1 | 100% of 1 |" in table and table.count("| yes |") == 4
     before = (tmp_path / "out" / campaign.RUNS).read_bytes()
     campaign.main(settings)
     assert (tmp_path / "out" / campaign.RUNS).read_bytes() == before
@@ -86,5 +88,7 @@ def test_targets_count_what_went_wrong():
     assert (row["detected"], row["recovered"], row["success"], row["limits_exceeded"]) == (0.5, 0.5, 0.5, 1)
     assert row["latency_median"] == pytest.approx(0.1) and row["safe_median"] == pytest.approx(0.2)
     assert row["back_median"] == pytest.approx(3.0)
+    early = summary([good, {**good, "number": 1, "false_alarms": ["warm: no"]}], {"seed": 0, "limits": {"force": 50.0}})
+    assert early["rows"][0]["false_alarms_per_hour"] == pytest.approx(1800.0)  # one in two seconds before a fault
     assert not any(t["met"] for t in result["targets"] if "before a fault" not in t["target"])
     assert result["unsafe"][0]["run"] == "row/policy_nan/1"

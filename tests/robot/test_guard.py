@@ -264,3 +264,22 @@ def test_joints_without_torque_are_followed_not_fought(guard, arm):
     moved[4] = np.nan
     guard.yield_to(moved, limp)
     assert np.isfinite(guard.goal).all() and not arm.sent
+
+
+def test_a_joint_that_fell_silent_goes_on_from_where_it_is_found(guard, arm, clock):
+    guard.engage()
+    drive(guard, clock, HOME + 0.2, 0.5)
+    arm.silent[2] = True
+    clock.wait(clock.now() + 0.2)
+    guard.read()
+    arm.silent[2], arm.q[2] = False, HOME[2] - 0.5
+    assert guard.read().q[2] == pytest.approx(guard.goal[2], abs=1e-9)
+    assert np.allclose(guard.goal[:2], HOME[:2] + 0.2, atol=1e-3)  # the others stay
+
+
+def test_a_limp_arm_is_read_without_any_goal(guard, arm, clock):
+    arm.silent[2] = True
+    clock.wait(clock.now() + 0.2)
+    guard.read()
+    arm.silent[2] = False
+    assert guard.read().q.shape == (N,) and not guard.engaged and not arm.sent
