@@ -46,7 +46,7 @@ class Piece:
     success: bool = False
     outcome: str = ""
     instruction: str = ""
-    faults: list[str] = field(default_factory=list)  # put in on purpose
+    faults: list[str] = field(default_factory=list)  # put in on purpose before it was done
     seen: list[str] = field(default_factory=list)  # rows of the catalogue that came into force
     stops: int = 0  # recoveries by itself
     mending: float = 0.0  # s, of them
@@ -136,6 +136,7 @@ def work(shop: Workshop, number: int, began: float, celsius: list[float]) -> Pie
             piece.faults.append(f"{blow.text} at {at:.2f}")
             lab.inject(piece.faults[-1])
     _run(lab, piece, seconds, float(config["repair"]))
+    piece.faults = [f for f in piece.faults if float(f.rsplit(" ", 1)[1]) <= lab.agent.result.seconds]
     return piece
 
 

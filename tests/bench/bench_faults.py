@@ -86,12 +86,15 @@ class Watch:
         seen.fastest = float(speed.max())
         still = [t - blow for t in stamps if (speed[(stamps >= t) & (stamps < t + 0.1)] < 0.05).all()]
         seen.rest = still[0] if still else None
-        q, on, late = np.array(rows[-1][1]), sum(rows[-1][3]), speed[stamps > stamps[-1] - 1.5].max()
-        parked = np.abs(q - SPEC.park)[:5].max() < 0.25
+        on, late = sum(rows[-1][3]), speed[stamps > stamps[-1] - 1.5].max()
         if on == 6:
             seen.end = ("works" if late > 0.2 else "holds") if alive else "torque on, nobody at the controls"
+        elif on:
+            seen.end = f"{6 - on} of 6 joints limp"
         else:
-            seen.end = f"{6 - on} of 6 joints limp" if on else "parked, limp" if parked else "dropped"
+            let_go = next(np.array(r[1]) for r in rows if not any(r[3]))
+            parked = np.abs(let_go - SPEC.park)[:5].max() < 0.25
+            seen.end = "parked, then limp" if parked else "limp in mid-air"
 
 
 class Peer(Deployed):

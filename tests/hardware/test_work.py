@@ -2,6 +2,12 @@
 
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -18,29 +24,62 @@ def quiet():
     logging.getLogger().setLevel(logging.WARNING)
 
 
+SHIFT = ("job=reach", "hours=0.002", "seconds=3", "faults_per_hour=2000", "faults=[policy_nan,disk_full]")
+
+
 def shift(out, *more):
-    return work._with_job(config.resolve("work", [
-        "job=reach", f"out={out}", "hours=0.002", "seconds=3", "faults_per_hour=2000",
-        "faults=[policy_nan,disk_full]", *more]))
+    return work._with_job(config.resolve("work", [*SHIFT, f"out={out}", *more]))
 
 
-def test_a_shift_that_was_cut_off_ends_as_it_would_have(tmp_path):
-    assert work.main(shift(tmp_path / "whole")) == 0
-    whole = (tmp_path / "whole" / work.LOG_FILE).read_text()
-    lines = whole.splitlines()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A short shift that nobody disturbed."""
+    out = tmp_path_factory.mktemp("shift") / "whole"
+    assert work.main(shift(out)) == 0
+    return out
+
+
+def test_a_shift_that_was_cut_off_ends_as_it_would_have(tmp_path, whole):
+    lines = (whole / work.LOG_FILE).read_text().splitlines(keepends=True)
     assert [json.loads(line)["number"] for line in lines] == list(range(len(lines))) and len(lines) > 1
-    work.main(shift(tmp_path / "cut", "hours=0.0005"))  # begun, and ended early
     cut = tmp_path / "cut"
-    (cut / "config.yaml").write_text((tmp_path / "whole" / "config.yaml").read_text())
-    with (cut / work.LOG_FILE).open("a") as log:
-        log.write('{"key": "1", "numb')  # what a kill leaves
+    cut.mkdir()
+    for name in ("config.yaml", "versions.json"):
+        (cut / name).write_text((whole / name).read_text())
+    (cut / work.LOG_FILE).write_text(lines[0] + lines[1][:20])  # what a kill may leave
     assert work.main(shift(cut)) == 0
-    assert (cut / work.LOG_FILE).read_text() == whole
+    assert (cut / work.LOG_FILE).read_text() == "".join(lines)
     result = json.loads((cut / work.RESULT).read_text())
-    assert result == json.loads((tmp_path / "whole" / work.RESULT).read_text())
+    assert result == json.loads((whole / work.RESULT).read_text())
     assert result["pieces"] == len(lines) and result["energy_kwh"] > 0.0 and result["injected"] > 0
     with pytest.raises(ConfigError, match="hours"):
         work.main(shift(cut, "hours=1"))
+
+
+def test_a_shift_that_was_killed_repeats_and_forgets_no_piece(tmp_path, whole):
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "robot.cli", "work", *SHIFT, f"out={out}"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    kills = 0
+    while not (out / work.RESULT).exists():
+        before = (out / work.LOG_FILE).stat().st_size if (out / work.LOG_FILE).exists() else 0
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environment) as process:
+            while kills < 2 and process.poll() is None:
+                if (out / work.LOG_FILE).exists() and (out / work.LOG_FILE).stat().st_size > before:
+                    process.send_signal(signal.SIGKILL)  # in the middle of the next piece
+                    kills += 1
+                    break
+                time.sleep(0.01)
+    assert kills == 2
+    assert (out / work.LOG_FILE).read_text() == (whole / work.LOG_FILE).read_text()
+    assert (out / work.RESULT).read_text() == (whole / work.RESULT).read_text()
+
+
+def test_only_faults_that_came_before_a_piece_was_done_count(whole):
+    for line in (whole / work.LOG_FILE).read_text().splitlines():
+        piece = json.loads(line)
+        took = piece["ended"] - piece["began"]
+        assert all(float(f.rsplit(" ", 1)[1]) < took for f in piece["faults"])
 
 
 def test_a_campaign_goes_on_and_adds_up(tmp_path):
