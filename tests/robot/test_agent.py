@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from robot.errors import ArmError
 from robot.interfaces import Health, Mode
+from robot.motion import RISE
 
 
 def during(agent, at, action):
@@ -143,3 +146,25 @@ def test_an_answer_missing_as_work_would_go_on_only_delays_it(agent, arm, waver)
     agent.arm.reseed = once
     result = agent.run("wave", 6.0, done=during(agent, 1.0, lambda: setattr(waver, "bad", True)))
     assert failed and result.modes[-1][1] == "active" and result.outcome == "timeout"
+
+
+@pytest.mark.parametrize("trouble", ["slow inference", "jumps between chunks", "a plan that ends"])
+def test_nothing_upstream_reaches_the_servos_as_a_jerk(agent, arm, waver, clock, trouble):
+    """The third difference of what is sent stays within the limit, whatever the policy does."""
+    rng, calm = np.random.default_rng(1), waver.act
+    waver.size = 0.1  # within the range: at its very end the guard brakes, harder
+    if trouble == "slow inference":
+        agent.planner.clock, agent.planner.latency = clock, 0.35
+
+    def act(obs):
+        chunk = calm(obs)
+        if trouble == "jumps between chunks":
+            return replace(chunk, q=chunk.q + rng.uniform(-0.05, 0.05, chunk.q.shape[1]))
+        return replace(chunk, q=chunk.q[:3]) if trouble == "a plan that ends" else chunk
+
+    waver.act = act
+    agent.run("wave", 6.0)
+    q = np.array([s[1] for s in arm.sent])
+    assert len(q) > 400 and np.abs(np.diff(q, axis=0)).max() > 0.0005  # it moves
+    jerk = np.abs(np.diff(q, 3, axis=0)).max(axis=0) / 0.01**3
+    assert (jerk <= arm.spec.acceleration / RISE * 1.001).all()
