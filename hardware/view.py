@@ -154,6 +154,7 @@ class RerunView:
         if self._thread.is_alive():
             self._work.put(None)
             self._thread.join(5.0)
+            self._rr.disconnect()  # what it still holds goes to the viewer or the file
 
     def _put(self, work: Callable[[], None]) -> None:
         if not self._work.full():  # the arm does not wait for a viewer

@@ -2,6 +2,8 @@
 
 import importlib.util
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -73,4 +75,8 @@ def test_rerun_gets_cameras_joints_and_events(tmp_path):
     made.event(3.0, "fault", name="lost_servo")
     made.close()
     made.close()
-    assert (tmp_path / "day.rrd").stat().st_size > 1000
+    done = subprocess.run([sys.executable, "-m", "rerun", "rrd", "print", "-vv", str(tmp_path / "day.rrd")],
+                          capture_output=True, text=True, check=True)
+    for path in ("/camera/front", "/position/shoulder_pan", "/sent/gripper", "/temperature/elbow_flex",
+                 "/effort/gripper", "/response", "/events"):
+        assert path in done.stdout
