@@ -54,6 +54,10 @@ class ScriptedPlanner:
         self._from = self.clock.now() + START
 
     @property
+    def spare(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def ready(self) -> bool:
         return Kind.OFF not in self._sick and self.clock.now() >= self._from
 

@@ -51,6 +51,7 @@ class ProcessPlanner:
         with path.open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), size)
         self._instruction = ""
+        self.spare: tuple[str, ...] = ()  # cameras that the policy was trained to do without
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._ready, self._busy, self._rest = False, False, b""
@@ -177,7 +178,7 @@ class ProcessPlanner:
     def _take(self, message: Mapping[str, Any]) -> Chunk | None:
         match message["op"]:
             case "ready":
-                self._ready = True
+                self._ready, self.spare = True, tuple(message["spare"])
             case "error":
                 self.error, self._busy = str(message["text"]), False
             case "chunk" if message["instruction"] == self._instruction:
@@ -215,7 +216,7 @@ class PolicyServer:
         match message["op"]:
             case "load":
                 self._policy = registry.build("loader", message["loader"])
-                return {"op": "ready"}
+                return {"op": "ready", "spare": list(getattr(self._policy, "spare", ()))}
             case "reset" if self._policy is not None:
                 self._instruction = message["instruction"]
                 self._policy.reset(self._instruction)

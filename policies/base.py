@@ -65,6 +65,11 @@ class ChunkPolicy(nn.Module):
         dt = self.features.dt
         return Chunk(obs.stamp + dt, dt, chunk[0].double().cpu().numpy(), float(confidence[0]), info)
 
+    @property
+    def spare(self) -> tuple[str, ...]:
+        """Cameras that it was trained to do without: then it is shown black."""
+        return ()
+
     def inputs(self, obs: Observation) -> Inputs:
         """An observation as a batch of one, on this policy's device."""
         q = np.asarray(obs.state.q, np.float32)
@@ -74,6 +79,9 @@ class ChunkPolicy(nn.Module):
         effort = np.nan_to_num(np.asarray(obs.state.effort, np.float32))
         out = {"state": torch.from_numpy(q)[None], "effort": torch.from_numpy(effort)[None], "words": self._words}
         for name in self.features.cameras:
+            if name not in obs.frames and name in self.spare:
+                out[f"images.{name}"] = torch.zeros((1, self.features.size, self.features.size, 3), dtype=torch.uint8)
+                continue
             if name not in obs.frames:
                 raise DataError(f"the policy needs camera {name!r}; "
                                 f"there are: {', '.join(obs.frames) or '(none)'}")

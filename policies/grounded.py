@@ -37,11 +37,14 @@ class Grounded(ChunkPolicy):
 
     def __init__(self, features: Features, horizon: int = 16, width: int = 32, fine: int = 3, coarse: int = 3,
                  hidden: int = 256, depth: int = 3, heads: int = 3, noise_mm: float = 5.0,
-                 noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5) -> None:
+                 noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
+                 blind: float = 0.0) -> None:
+        """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
+        that works on when a camera fails."""
         arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
         super().__init__(features, horizon, arguments)
         self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
-        self.augmentation, self.apart = augmentation, apart
+        self.augmentation, self.apart, self.blind = augmentation, apart, blind
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
         self.language = Language(len(features.words), words)
@@ -197,6 +200,24 @@ class Grounded(ChunkPolicy):
                 rgb = torch.cat([moved, rgb[n:]])
                 out |= {k: torch.cat([new, out[k][n:]]) for k, new in zip(keys, labels)}
             out[f"images.{camera}"] = rgb
+        return self._blinded(out, generator) if self.blind > 0.0 and len(self.eyes) > 1 else out
+
+    @property
+    def spare(self) -> tuple[str, ...]:
+        return tuple(self.eyes) if self.blind > 0.0 and len(self.eyes) > 1 else ()
+
+    def _blinded(self, out: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """One camera of some samples is black, and shows nothing that could be seen."""
+        device, n = out["state"].device, len(out["state"])
+        gone = torch.rand(n, generator=generator, device=device) < self.blind
+        which = torch.randint(len(self.eyes), (n,), generator=generator, device=device)
+        for k, camera in enumerate(self.eyes):
+            well = ~(gone & (which == k))
+            out[f"images.{camera}"] = out[f"images.{camera}"] * well[:, None, None, None]
+            for thing in THINGS:
+                label = out[f"aux.{thing}_px.{camera}"].clone()
+                label[:, 2] *= well
+                out[f"aux.{thing}_px.{camera}"] = label
         return out
 
     def _grounding_losses(self, seen: dict[str, Tensor], frames: Batch) -> dict[str, Tensor]:

@@ -97,7 +97,19 @@ class Eyes:
                 self._samples[name] = sample
             self.frames[name] = frame
             self.age[name] = now - frame.stamp
-        return all(age <= self.max_age for age in self.age.values())
+        return self.enough(())
+
+    def spare(self, trained: tuple[str, ...]) -> tuple[str, ...]:
+        """Those cameras of `trained` that may fail: all of them, as long as one gives pictures."""
+        return trained if any(age <= self.max_age for age in self.age.values()) else ()
+
+    def enough(self, spare: tuple[str, ...]) -> bool:
+        """Whether every camera but those of `spare` has a picture that is new enough."""
+        return all(age <= self.max_age or name in spare for name, age in self.age.items())
+
+    def fresh(self) -> dict[str, Frame]:
+        """The pictures that are new enough."""
+        return {name: frame for name, frame in self.frames.items() if self.age[name] <= self.max_age}
 
 
 def demand(chunk: Chunk, now: float, goal: Array) -> Array:
@@ -240,8 +252,9 @@ class Agent:
 
     def _plan(self, now: float, state: ArmState) -> None:
         if now >= self._next_request - 1e-9:
-            fresh = self.eyes.look(now)
-            if fresh and self.planner.request(Observation(now, state, dict(self.eyes.frames))):
+            self.eyes.look(now)
+            enough = self.eyes.enough(self.eyes.spare(self.planner.spare))
+            if enough and self.planner.request(Observation(now, state, self.eyes.fresh())):
                 self._asked, self._next_request = now, now + self.replan
         chunk = self.planner.poll()
         if chunk is not None:
@@ -282,6 +295,7 @@ class Agent:
             rest_voltage=self._rest_voltage, notes=self.notes() + self.recorder.notes(),
             frame_change=dict(self.eyes.change), travel=self._travel(now, state),
             demand=self._demand if active else None, lately=self._lately(now),
+            spare=self.eyes.spare(self.planner.spare),
         )
 
     def _note(self, s: Snapshot, verdict: Verdict, before: Mode, start: float) -> None:

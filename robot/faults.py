@@ -207,9 +207,16 @@ def frozen_telemetry(s: Snapshot) -> str | None:
 @fault(Response.HOLD, recover="wait_for_camera", group="sensing")
 def stale_camera(s: Snapshot) -> str | None:
     """A camera gives no new picture: the policy would act on the past."""
-    old = {name: age for name, age in s.frame_age.items() if age > 0.5}
+    old = {name: age for name, age in s.frame_age.items() if age > 0.5 and name not in s.spare}
     words = ", ".join(f"{name} ({age:.1f} s)" for name, age in old.items())
     return f"no new picture from {words}" if old else None
+
+
+@fault(Response.SLOW, lasts=1.0, group="sensing")
+def spare_camera(s: Snapshot) -> str | None:
+    """A camera that the policy was trained to do without gives no new picture: work goes on with what is left."""
+    old = [name for name in s.spare if s.frame_age.get(name, 0.0) > 0.5]
+    return f"works without {', '.join(old)}" if old else None
 
 
 @fault(Response.HOLD, after=0.6, lasts=0.5, recover="wait_for_camera", group="sensing")

@@ -31,6 +31,11 @@ class Planner(Protocol):
         """Whether requests are answered, not while a policy is still being loaded."""
         ...
 
+    @property
+    def spare(self) -> tuple[str, ...]:
+        """Cameras that the policy was trained to do without."""
+        ...
+
 
 class InlinePlanner:
     """A policy in this process, for simulation and evaluation.
@@ -54,6 +59,10 @@ class InlinePlanner:
     @property
     def ready(self) -> bool:
         return True
+
+    @property
+    def spare(self) -> tuple[str, ...]:
+        return tuple(getattr(self.policy, "spare", ()))
 
     def request(self, obs: Observation) -> bool:
         if self._ready:

@@ -147,7 +147,7 @@ def encode(s: Snapshot) -> dict[str, Any]:
         out[name] = None if value is None else plain(value)
     out["frame_change"] = dict(s.frame_change)
     out["bus"], out["lately"] = asdict(s.bus), asdict(s.lately)
-    out["notes"] = list(s.notes)
+    out["notes"], out["spare"] = list(s.notes), list(s.spare)
     return out
 
 
@@ -164,7 +164,7 @@ def decode(document: Mapping[str, Any], spec: ArmSpec, previous: ArmState | None
         frame_repeats=d["frame_repeats"], frame_level=d["frame_level"], bus=BusStats(**d["bus"]),
         travel=_maybe(d.get("travel")), demand=_maybe(d.get("demand")),
         frame_change=d.get("frame_change", {}), lately=BusStats(**d.get("lately", {})),
-        notes=tuple(d["notes"]), previous=previous,
+        notes=tuple(d["notes"]), spare=tuple(d.get("spare", ())), previous=previous,
     )
 
 

@@ -49,6 +49,7 @@ class Seen:
     rest: float | None = None  # s, until every joint stood still for a tenth of a second
     fastest: float = 0.0  # rad/s
     end: str = ""
+    mode: str = "active"  # of the agent, at the end
 
     def words(self) -> str:
         notice = f"{self.by}, {self.noticed:.2f} s" if self.noticed is not None else self.by or "not noticed"
@@ -88,7 +89,8 @@ class Watch:
         seen.rest = still[0] if still else None
         on, late = sum(rows[-1][3]), speed[stamps > stamps[-1] - 1.5].max()
         if on == 6:
-            seen.end = ("works" if late > 0.2 else "holds") if alive else "torque on, nobody at the controls"
+            works = late > 0.2 and seen.mode == "active"  # a joint whose encoder lies shakes, held or not
+            seen.end = ("works" if works else "holds") if alive else "torque on, nobody at the controls"
         elif on:
             seen.end = f"{6 - on} of 6 joints limp"
         else:
@@ -133,8 +135,9 @@ class Ours(Deployed):
                 continue
             if event.get("kind") == "fault" and seen.noticed is None:
                 seen.noticed, seen.by = record.stamp - blow, event["name"]
-            if event.get("kind") == "mode" and event["mode"] == "active":
-                seen.back = record.stamp - blow
+            if event.get("kind") == "mode":
+                seen.mode = event["mode"]
+                seen.back = record.stamp - blow if seen.mode == "active" else None
         if (self.out / "process" / "watchdog-report.json").exists():
             seen.by, seen.noticed = "the watchdog", None
 

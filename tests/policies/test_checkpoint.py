@@ -6,7 +6,7 @@ import torch
 
 from policies import checkpoint
 from policies.grounded import Grounded
-from policies.sampler import describe
+from policies.sampler import Sampler, describe
 from robot import registry
 from robot.arms.so101 import so101
 from robot.errors import DataError
@@ -27,6 +27,29 @@ def test_a_checkpoint_comes_back_the_same(folder):
     assert again.features == policy.features and again.arguments == policy.arguments
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in policy.state_dict().items())
     assert sorted(p.name for p in path.iterdir()) == ["model.safetensors", "policy.json"]
+
+
+def test_a_policy_trained_with_one_camera_black_now_and_then_can_do_without_it(toy):
+    torch.manual_seed(0)
+    features = describe(toy, ("front", "wrist"), np.arange(8), so101())
+    sizes = {"horizon": 8, "width": 8, "hidden": 16, "heads": 2, "fine": 1, "coarse": 1}
+    policy, strict = Grounded(features, **sizes, blind=0.5), Grounded(features, **sizes)
+    frames, _ = Sampler(toy, features, np.arange(8), horizon=8, seed=1, batch=40, rows=4).step(0)
+    shown = policy._prepare(frames, torch.Generator().manual_seed(0))
+    black = {c: (shown[f"images.{c}"].flatten(1) == 0).all(1) for c in ("front", "wrist")}
+    assert not (black["front"] & black["wrist"]).any() and 8 <= sum(int(b.sum()) for b in black.values()) <= 32
+    for camera, dark in black.items():
+        assert not shown[f"aux.target_px.{camera}"][dark, 2].any()  # nothing is to be seen there
+        assert shown[f"aux.target_px.{camera}"][~dark, 2].any()
+    zero = np.zeros(6)
+    picture = Frame(0.0, np.full((32, 32, 3), 99, np.uint8))
+    obs = Observation(0.0, ArmState(0.0, *(zero,) * 6, np.zeros(6, np.int64), zero), {"front": picture})
+    policy.reset("put the red block on the pad")
+    strict.reset("put the red block on the pad")
+    assert policy.spare == ("front", "wrist") and np.isfinite(policy.act(obs).q).all()
+    assert strict.spare == ()
+    with pytest.raises(DataError, match="needs camera 'wrist'"):
+        strict.act(obs)
 
 
 def edit(path, **changes):

@@ -3,9 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from robot.agent import Eyes
 from robot.errors import ArmError
 from robot.interfaces import Health, Mode
 from robot.motion import RISE
+from tests.robot.conftest import Lens
 
 
 def during(agent, at, action):
@@ -168,3 +170,41 @@ def test_nothing_upstream_reaches_the_servos_as_a_jerk(agent, arm, waver, clock,
     assert len(q) > 400 and np.abs(np.diff(q, axis=0)).max() > 0.0005  # it moves
     jerk = np.abs(np.diff(q, 3, axis=0)).max(axis=0) / 0.01**3
     assert (jerk <= arm.spec.acceleration / RISE * 1.001).all()
+
+
+@pytest.fixture
+def two_eyed(agent, lens, clock):
+    """The same agent with a second camera, and a policy that learned to do without one of them."""
+    other = Lens(clock)
+    agent.eyes = Eyes({"front": lens, "wrist": other})
+    agent.planner.policy.spare = ("front", "wrist")
+    return agent, other
+
+
+def test_work_goes_on_with_one_camera_when_the_policy_was_trained_for_that(two_eyed, arm, lens, waver):
+    agent, other = two_eyed
+    seen, calm = [], waver.act
+
+    def act(obs):
+        seen.append(set(obs.frames))
+        return calm(obs)
+
+    waver.act = act
+
+    def blind():
+        other.dead = True
+
+    result = agent.run("wave", 5.0, done=during(agent, 1.0, blind))
+    assert [f.name for f in result.faults] == ["spare_camera"] and "wrist" in result.faults[0].reason
+    assert [m for _, m in result.modes] == ["active"]
+    assert seen[0] == {"front", "wrist"} and seen[-1] == {"front"}  # an old picture is not shown again
+
+
+def test_the_last_camera_is_never_spare(two_eyed, lens):
+    agent, other = two_eyed
+
+    def blind():
+        lens.dead = other.dead = True
+
+    result = agent.run("wave", 4.0, done=during(agent, 1.0, blind))
+    assert "stale_camera" in [f.name for f in result.faults] and "hold" in [m for _, m in result.modes]
