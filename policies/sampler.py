@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from policies.base import Batch
 from policies.counterfactual import Things
 from policies.data import TrainingData
-from policies.features import Features, bare_name, scales, vocabulary
+from policies.features import Features, bare_name, scales, tokenize, vocabulary
 from policies.kinematics import Chain, read_chain
 from policies.views import Matrix, fit
 from robot.arms import ArmModel
@@ -145,9 +145,16 @@ def check(data: TrainingData, cameras: tuple[str, ...]) -> None:
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
             raise DataError(f"{where}: {name} is not finite at frame {row} of episode {int(data.episode[row])}")
-    worst = float(np.abs(data.state).max())
-    if worst > 8.0:
-        raise DataError(f"{where}: observation.state reaches {worst:.0f}; joint values must be radians")
+    for name, values in (("observation.state", data.state), ("action", data.action)):
+        worst = float(np.abs(values).max())
+        if worst > 8.0:
+            raise DataError(f"{where}: {name} reaches {worst:.0f}; joint values must be radians")
+    if data.state.shape != data.action.shape:
+        raise DataError(f"{where}: observation.state has {data.state.shape[1]} values, action {data.action.shape[1]}")
+    mute = [e for e, text in enumerate(data.instructions) if not tokenize(text)]
+    if mute:
+        raise DataError(f"{where}: the task of episode {mute[0]} is {data.instructions[mute[0]]!r}, no words; "
+                        "a policy learns from what it was asked")
     reach = float(np.abs(data.aux["target_xyz"]).max())
     if reach > 5.0:
         raise DataError(f"{where}: aux.target_xyz reaches {reach:.0f}; places must be metres")

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from policies import checkpoint, run_state
 from policies.base import ChunkPolicy
 from policies.data import TrainingData
+from policies.practice import Practice
 from policies.run_state import Average, Budget, Curve
 from policies.sampler import Sampler, describe
 from robot import output, registry
@@ -44,6 +45,7 @@ class Run:
     curve: Curve
     training: Sampler
     validation: Sampler
+    practice: Practice | None = None  # where rollouts were asked for
 
 
 def main(config: dict[str, Any]) -> int:
@@ -97,7 +99,8 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     common = {"data": data, "features": features, "horizon": policy.horizon, "seed": config["seed"],
               "batch": config["batch"], "rows": config["rows"], "rank": accelerator.process_index, "swap": policy.apart}
     return Run(config, folder, accelerator, policy, model, optimizer, average, budget, curve,
-               Sampler(episodes=train, **common), Sampler(episodes=held if len(held) else train[:1], **common))
+               Sampler(episodes=train, **common), Sampler(episodes=held if len(held) else train[:1], **common),
+               Practice(config) if config["rollouts_every"] > 0 else None)
 
 
 def _claim(config: dict[str, Any]) -> Path:
@@ -151,8 +154,11 @@ def loop(run: Run, console: Console) -> dict[str, float]:
                 note = f"loss {entry['loss']:.3f}  {entry['samples_per_s']:.0f}/s  {_short(found)}"
                 bar.update(task, completed=run.budget.fraction, note=note)
             if step % run.config["validate_every"] == 0 or last:
-                found = validate(run)
+                found |= validate(run)
                 _note(run, board, {"step": step, **{f"val.{k}": v for k, v in found.items()}})
+            if run.practice is not None and (step % run.config["rollouts_every"] == 0 or last):
+                found |= practise(run)
+                _note(run, board, {"step": step, **{k: v for k, v in found.items() if k.startswith("rollout_")}})
             if step % run.config["save_every"] == 0 and not last and run.accelerator.is_main_process:
                 _store(run)
     return found
@@ -207,6 +213,14 @@ def validate(run: Run, frames: int = 512) -> dict[str, float]:
     return out
 
 
+def practise(run: Run) -> dict[str, float]:
+    """What the averaged weights bring about in simulation; nothing in any process but the first."""
+    if run.practice is None or not run.accelerator.is_main_process:
+        return {}
+    with run.average.swapped(run.policy):
+        return run.practice.measure(run.policy)
+
+
 def _note(run: Run, board: Any, entry: dict[str, float]) -> None:
     if not run.accelerator.is_main_process:
         return
@@ -227,7 +241,10 @@ def _board(run: Run) -> Any:
 
 
 def _short(found: Mapping[str, float]) -> str:
-    return "  ".join(f"{k} {found[k]:.1f}" for k in ("target_mm", "chunk_mrad") if k in found)
+    told = [f"{k} {found[k]:.1f}" for k in ("target_mm", "chunk_mrad") if k in found]
+    if "rollout_success" in found:
+        told.append(f"rollouts {found['rollout_success']:.0%}")
+    return "  ".join(told)
 
 
 def _finish(run: Run, data: TrainingData, results: dict[str, float]) -> None:

@@ -7,7 +7,7 @@ import torch
 from policies import checkpoint
 from policies.features import Features, vocabulary
 from policies.kinematics import read_chain
-from robot import registry
+from robot import config, registry
 from robot.arms.so101 import so101
 from robot.errors import DataError
 from robot.interfaces import ArmState, Chunk, Frame, Observation, Policy
@@ -108,3 +108,10 @@ def test_a_checkpoint_gives_the_same_chunks(named, tmp_path):
     for p in (policy, again):
         p.reset("put the red cube in the blue tray")
     assert np.array_equal(policy.act(observation()).q, again.act(observation()).q)
+
+
+@pytest.mark.parametrize(("preset", "least", "most"), [("small", 1e6, 1.8e6), ("base", 5e6, 15e6)])
+def test_a_preset_has_the_size_it_promises(preset, least, most):
+    chosen = config.resolve("train", ["data=x", "out=y", f"policy={preset}"])["policy"]
+    policy = registry.build("policy", chosen, features=FEATURES)
+    assert least <= sum(p.numel() for p in policy.parameters()) <= most

@@ -38,8 +38,9 @@ def wave(name, shape, norm):
 def test_the_network_answers_as_lerobots_does(kind):
     golden = json.loads((Path(__file__).parents[1] / "golden" / "act_chunks.json").read_text())
     network = Act(Shape(6, 6, chunk_size=4, pre_norm=kind == "pre", **SIZES)).eval()
-    network.load_state_dict({k: wave(f"model.{k}", tuple(v.shape), "var" in k or (k.endswith("weight") and v.dim() == 1))
-                             for k, v in network.state_dict().items()})
+    norms = {k for k, v in network.state_dict().items() if "var" in k or (k.endswith("weight") and v.dim() == 1)}
+    weights = {k: wave(f"model.{k}", tuple(v.shape), k in norms) for k, v in network.state_dict().items()}
+    network.load_state_dict(weights)
     pictures = [wave(f"observation.images.{c}", (1, 3, 64, 64), False) for c in ("top", "wrist")]
     with torch.inference_mode():
         chunk = network(wave("observation.state", (1, 6), False), pictures)[0]

@@ -13,9 +13,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from policies import checkpoint, run_state, train
+from policies.practice import Practice
 from policies.sampler import check
 from robot import config as configs
 from robot.errors import ConfigError, DataError
+from tests.policies.test_evaluate import StillLife
+from tests.policies.test_foreign import Still
 
 SMALL = ("steps=6", "batch=4", "rows=16", "policy.width=8", "policy.hidden=16", "policy.heads=2", "policy.fine=1",
          "policy.coarse=1", "validate_every=3", "save_every=2", "threads=1")
@@ -116,7 +119,10 @@ def with_nan(array, row):
 
 @pytest.mark.parametrize(("change", "words"), [
     (lambda d: {"state": with_nan(d.state, 25)}, "observation.state is not finite at frame 25 of episode 1"),
-    (lambda d: {"state": d.state * 57.3}, "must be radians"),
+    (lambda d: {"state": d.state * 57.3}, "observation.state reaches .* must be radians"),
+    (lambda d: {"action": d.action * 57.3}, "action reaches .* must be radians"),
+    (lambda d: {"action": d.action[:, :5]}, "has 6 values, action 5"),
+    (lambda d: {"instructions": [*d.instructions[:3], " ?", *d.instructions[4:]]}, "task of episode 3 is ' [?]'"),
     (lambda d: {"target_xyz": d.aux["target_xyz"] * 1000}, "must be metres"),
     (lambda d: {"goal_xyz": None}, "no column aux.goal_xyz"),
     (lambda d: {"yaw": d.aux["yaw"][:, :1]}, "aux.yaw has 1 columns, not 2"),
@@ -125,6 +131,27 @@ def with_nan(array, row):
 def test_bad_data_is_refused_before_training(toy, change, words):
     with pytest.raises(DataError, match=words):
         check(spoil(toy, **change(toy)), ("front", "wrist"))
+
+
+def test_rollouts_on_the_way_are_noted_and_change_nothing(tmp_path, toy, monkeypatch):
+    monkeypatch.setattr("policies.practice.registry.assemble", lambda config, group: StillLife())
+    run = complete(settings(tmp_path / "run", "rollouts_every=3", "rollouts=2", "randomization=none"), toy)
+    tried = [e for e in run.curve.read() if "rollout_success" in e]
+    assert [e["step"] for e in tried] == [3, 6] and all(0 <= e["rollout_progress"] <= 1 for e in tried)
+    assert json.loads((tmp_path / "run/run.json").read_text())["validation"]["rollout_success"] in (0.0, 0.5, 1.0)
+    plain = complete(settings(tmp_path / "plain"), toy)
+    assert all(torch.equal(v, plain.average.weights[k]) for k, v in run.average.weights.items())
+
+
+def test_rollouts_happen_in_the_worlds_of_the_registry():
+    config = configs.resolve("train", ["data=x", "out=y", "rollouts=2", "tasks=[reach,press_button]", "world.size=32"])
+    found = Practice(config).measure(Still())
+    assert found["rollout_success"] == 0.0 and 0.0 <= found["rollout_progress"] < 1.0
+
+
+def test_rollouts_of_unknown_tasks_are_refused(tmp_path, toy):
+    with pytest.raises(ConfigError, match="no task 'juggle'"):
+        train.prepare(settings(tmp_path / "a", "rollouts_every=1", "tasks=[juggle]"), toy)
 
 
 def test_bad_settings_are_refused(tmp_path):
