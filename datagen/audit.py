@@ -29,12 +29,15 @@ def main(config: dict[str, Any]) -> int:
     root = Path(config["data"])
     if not root.is_dir():
         raise DataError(f"there is no dataset at {root}; make one with: steadyhand generate out={root}")
+    out = Path(config["out"] or root / "audit")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write the report to {out}: {error.strerror}; give a folder with out=") from error
     console = Console()
     folder = Folder(root)
     found = list(checks.problems(folder))
     report: dict[str, Any] = {"data": str(root), "problems": found}
-    out = Path(config["out"] or root / "audit")
-    out.mkdir(parents=True, exist_ok=True)
     try:
         report |= _contents(folder, console)
         _sheet(folder, out / "contact.jpg", int(config["rows"]), console)

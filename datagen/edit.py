@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from datagen import files, manifest, staging, stats, video
-from datagen.checks import Folder
+from datagen.checks import DAMAGED, Folder
 from datagen.dataset import Writer
 from datagen.episode import DEFAULT, IMAGE, Schema
 from datagen.staging import Staged
@@ -31,7 +31,8 @@ def merge(sources: Sequence[Path], out: Path) -> int:
     """
     if len(sources) < 2:
         raise ConfigError("merge= takes two datasets or more: merge=[a,b]")
-    with _fresh(out, "merge", {"sources": [str(s) for s in sources]}) as folder:
+    with _fresh(out) as folder:
+        claim(folder, "merge", {"sources": [str(s) for s in sources]})
         return _write(folder, [(source, None) for source in sources])
 
 
@@ -46,23 +47,22 @@ def split(source: Path, share: float, seed: int, out: Path) -> tuple[int, int]:
         raise ConfigError(f"share={share} of {total} episodes leaves one side empty; give another share=")
     order = np.random.default_rng(seed).permutation(total)
     note = {"source": str(source), "share": share, "seed": seed}
-    made = []
-    for name, chosen in (("train", np.sort(order[held:])), ("held_out", np.sort(order[:held]))):
-        with _fresh(out / name, "split", note) as folder:
-            made.append(_write(folder, [(source, chosen.tolist())]))
-    return made[0], made[1]
+    with _fresh(out) as folder:
+        for name, chosen in (("train", order[held:]), ("held_out", order[:held])):
+            _write(claim(folder / name, "split", note), [(source, np.sort(chosen).tolist())])
+    return total - held, held
 
 
 @contextmanager
-def _fresh(out: Path, command: str, note: dict[str, Any]) -> Iterator[Path]:
-    """A folder beside `out` that becomes `out` when all is done."""
+def _fresh(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that becomes `out` when all is done, and is gone when it is not."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not empty; choose another out= or remove it first")
     folder = out.with_name(f".{out.name}.{os.getpid()}")
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        yield claim(folder, command, note)
-        shutil.rmtree(folder / staging.FOLDER, ignore_errors=True)
+        folder.mkdir(parents=True)
+        yield folder
         if out.exists():
             out.rmdir()
         os.replace(folder, out)
@@ -84,6 +84,7 @@ def _write(folder: Path, parts: Sequence[tuple[Path, list[int] | None]]) -> int:
                 block = []
     if block:
         writer.commit(block)
+    shutil.rmtree(folder / staging.FOLDER, ignore_errors=True)
     return writer.episodes
 
 
@@ -102,11 +103,23 @@ class Source:
         self._stats: tuple[Path, dict[int, dict[str, stats.Stats]]] = (Path(), {})
 
     def packed(self, index: int, out: Path) -> dict[str, bytes]:
-        """Episode `index` of this dataset; its configuration goes along into `out`/sources."""
-        episode = self.folder.episodes[index]
-        row = {k: v for k, v in self.rows[index].items() if k not in ("episode", "index")}
-        row = {"number": self.rows[index]["episode"], "source": self.name, **row}
+        """Episode `index` of this dataset; its configuration goes along into `out`/sources.
+
+        Raises `DataError` when it is damaged.
+        """
+        try:
+            row = {k: v for k, v in self.rows[index].items() if k not in ("episode", "index")}
+            row = {"number": self.rows[index]["episode"], "source": self.name, **row}
+            content = self._packed(index, row)
+        except DAMAGED as error:
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise DataError(f"{self.root}: episode {index} is damaged ({reason}); look at it with: "
+                            f"steadyhand audit data={self.root}") from error
         self._bring(row["source"], out)
+        return content
+
+    def _packed(self, index: int, row: dict[str, Any]) -> dict[str, bytes]:
+        episode = self.folder.episodes[index]
         content: dict[str, bytes] = {"data.parquet": self._columns(episode)}
         for camera, _ in self.schema.cameras if self.schema.video else ():
             key = IMAGE + camera

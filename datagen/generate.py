@@ -33,13 +33,14 @@ EVERY = 20.0  # s, at most, from an episode's arrival to its commit
 def main(config: dict[str, Any]) -> int:
     """Generate, or go on generating, the dataset in `config["out"]`."""
     if config["merge"] or config["split"]:
-        return _edit(config)
+        with _saying(Path(config["out"]), "nothing is left there; make room and run the same command again"):
+            return _edit(config)
     check(config)
     out = claim(config["out"], "generate", config, resume=manifest.same(Path(config["out"]), config))
     found = {k: v for k, v in versions().items() if k in (*job.CODE, "commit")}
     _compare(out, found)
     console = Console(stderr=False)
-    with manifest.alone(out):
+    with _saying(out, "finished episodes are kept, mend that and run the same command again"), manifest.alone(out):
         tally = run(out, config, job.Demonstrations(config, found), console)
     return tally.tell(console, config)
 
@@ -127,13 +128,14 @@ class Tally:
         for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1])[:5]:
             console.print(f"  {count} attempts failed: {reason}", highlight=False)
         console.print(f"{self.kept} episodes in {self.out} ({self.rate:.1%} of {self.attempts} attempts succeeded; "
-                      f"{self.fresh} new in {self.seconds:.0f} s, {self.pace:,.0f} an hour)", highlight=False)
+                      f"{self.fresh} new in {self.seconds:.0f} s, {self.pace:,.0f} an hour)",
+                      highlight=False, soft_wrap=True)
         if self.stopped:
             console.print("stopped; everything finished is kept. Go on with the same command.")
             return 130
         if self.kept == 0:
             raise DataError(f"not one of {self.attempts} attempts succeeded; nothing to learn from in {self.out}")
-        console.print(f"next: steadyhand train data={config['out']} out=runs/train", highlight=False)
+        console.print(f"next: steadyhand train data={config['out']} out=runs/train", highlight=False, soft_wrap=True)
         return 0
 
 
@@ -152,20 +154,18 @@ def run(out: Path, config: dict[str, Any], work: Job, console: Console) -> Tally
     clock, start = WallClock(), WallClock().now()
     committed = start - EVERY
     with _progress(console, tally) as show, _interruptible() as stopped:
-        numbers = _until(stopped, todo)
-        with _saying(out):
-            try:
-                for number, packed in engine.run(work, numbers, int(config["workers"])):
-                    staged = staging.read(staging.put(out, number, packed))
-                    waiting[number] = staged
-                    tally.count(staged.row)
-                    tally.fresh, tally.seconds = tally.fresh + 1, clock.now() - start
-                    show()
-                    late = clock.now() - committed > EVERY
-                    if commit(writer, waiting, int(config["block"]), late):
-                        committed = clock.now()
-            finally:
-                commit(writer, waiting, int(config["block"]), True)
+        try:
+            for number, packed in engine.run(work, _until(stopped, todo), int(config["workers"])):
+                staged = staging.read(staging.put(out, number, packed))
+                waiting[number] = staged
+                tally.count(staged.row)
+                tally.fresh, tally.seconds = tally.fresh + 1, clock.now() - start
+                show()
+                late = clock.now() - committed > EVERY
+                if commit(writer, waiting, int(config["block"]), late):
+                    committed = clock.now()
+        finally:
+            commit(writer, waiting, int(config["block"]), True)
         tally.stopped = stopped() and writer.attempted < tally.wanted
     return tally
 
@@ -228,11 +228,10 @@ def _until(stopped: Callable[[], bool], numbers: list[int]) -> Iterator[int]:
 
 
 @contextmanager
-def _saying(out: Path) -> Iterator[None]:
-    """A full disk or a folder that cannot be written, in words."""
+def _saying(out: Path, then: str) -> Iterator[None]:
+    """A full disk or a folder that cannot be written, in words; `then` is what became of the work."""
     try:
         yield
     except (OSError, av.FFmpegError) as error:
         what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-        raise DataError(f"cannot write to {out}: {what}; finished episodes are kept, mend that and run the same "
-                        "command again") from error
+        raise DataError(f"cannot write to {out}: {what}; {then}") from error

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 
 from policies.stream import Span, VideoFrames
 from robot.errors import DataError
-from robot.output import write_text
+from robot.output import aside, write_text
 
 VERSION = 1
 IMAGE = "observation.images."
@@ -106,13 +104,11 @@ def _columns(path: Path, folder: Path, info: dict[str, Any], source: dict[str, l
         with np.load(file) as stored:
             return {**{k: stored[k] for k in stored.files}, "meta": json.loads(note.read_text())["meta"]}
     columns, meta = _read_columns(path, info)
-    _prepare(folder)
-    note.unlink(missing_ok=True)
-    temporary = _temporary(folder, file.name)
-    with temporary.open("wb") as handle:
-        np.savez(handle, **columns)
-    os.replace(temporary, file)
-    write_text(note, json.dumps({"version": VERSION, "source": relevant, "meta": meta}))
+    with _writing(folder):
+        note.unlink(missing_ok=True)
+        with aside(file) as temporary:
+            np.savez(temporary, **columns)
+        write_text(note, json.dumps({"version": VERSION, "source": relevant, "meta": meta}))
     return {**columns, "meta": meta}
 
 
@@ -206,15 +202,11 @@ def _images(path: Path, folder: Path, info: dict[str, Any], source: dict[str, li
     shape = (len(columns["episode"]), int(height), int(width), int(depth))
     file, note = folder / f"{camera}.u8", folder / f"{camera}.json"
     if not (_matches(note, relevant) and file.is_file() and file.stat().st_size == int(np.prod(shape))):
-        _prepare(folder)
-        note.unlink(missing_ok=True)
-        temporary = _temporary(folder, file.name)
-        try:
-            _fill(temporary, shape, _videos(path, info, key) if video else _stills(path, info, key))
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
-        write_text(note, json.dumps({"version": VERSION, "source": relevant}))
+        with _writing(folder):
+            note.unlink(missing_ok=True)
+            with aside(file) as temporary:
+                _fill(temporary, shape, _videos(path, info, key) if video else _stills(path, info, key))
+            write_text(note, json.dumps({"version": VERSION, "source": relevant}))
     return np.memmap(file, np.uint8, "r", shape=shape)
 
 
@@ -232,16 +224,17 @@ def _streamed(path: Path, info: dict[str, Any], columns: dict[str, Any], camera:
 
 
 def _fill(file: Path, shape: tuple[int, ...], frames: Iterator[NDArray[np.uint8]]) -> None:
-    out = np.memmap(file, np.uint8, "w+", shape=shape)
+    """Written, not mapped: when a disk fills up, a write raises, but a mapped page ends the process (SIGBUS)."""
     count = 0
-    for count, frame in enumerate(frames, 1):
-        if count > shape[0] or frame.shape != shape[1:]:
-            raise DataError(f"frame {count} of {file.name} is {frame.shape}, where {shape[0]} of {shape[1:]} are due")
-        out[count - 1] = frame
+    with file.open("wb") as out:
+        for count, frame in enumerate(frames, 1):
+            if count > shape[0] or frame.shape != shape[1:]:
+                raise DataError(f"frame {count} of {file.name} is {frame.shape}, "
+                                f"where {shape[0]} of {shape[1:]} are due")
+            out.write(np.ascontiguousarray(frame).data)
     if count != shape[0]:
         raise DataError(f"the videos of {file.stem} end after {count} frames, {shape[0]} are due; check with: "
                         "steadyhand audit")
-    out.flush()
 
 
 def _videos(path: Path, info: dict[str, Any], key: str) -> Iterator[NDArray[np.uint8]]:
@@ -279,10 +272,13 @@ def _stills(path: Path, info: dict[str, Any], key: str) -> Iterator[NDArray[np.u
 
     left = int(info["total_frames"])
     for file in sorted((path / "data").rglob("*.parquet")):
-        for batch in pq.ParquetFile(file).iter_batches(256, columns=[key]):
-            for cell in batch.column(0).to_pylist()[:left]:
-                left -= 1
-                yield np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB"))
+        try:
+            for batch in pq.ParquetFile(file).iter_batches(256, columns=[key]):
+                for cell in batch.column(0).to_pylist()[:left]:
+                    left -= 1
+                    yield np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB"))
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{file}: pictures of {key} are damaged ({error}); restore or regenerate it") from error
 
 
 # ---------------------------------------------------------------- cache folder
@@ -294,19 +290,12 @@ def _matches(note: Path, source: dict[str, list[int]]) -> bool:
     return bool(stored.get("version") == VERSION and stored.get("source") == source)
 
 
-def _prepare(folder: Path) -> None:
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """The cache's folder, made; one that takes nothing (more) is a `DataError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise DataError(f"cannot write the cache {folder}: {error.strerror}; give another folder") from error
-
-
-def _temporary(folder: Path, name: str) -> Path:
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    os.close(handle)
-    return Path(temporary)
-
-
-def clear(path: Path) -> None:
-    """Delete the cache beside the dataset at `path`."""
-    shutil.rmtree(path / ".cache", ignore_errors=True)
+        raise DataError(f"cannot write the cache {folder}: {error.strerror or error}; make room, or give another "
+                        "folder") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,23 @@ def test_a_merged_dataset_is_not_gone_on_with(pair, tmp_path):
     command(tmp_path / "both", f"merge=[{a},{b}]")
     with pytest.raises(DataError, match="'merge', which cannot be gone on with"):
         command(tmp_path / "both", *SMALL)
+
+
+@pytest.mark.parametrize("what", ["merge=[{a},{b}]", "split={a}"])
+def test_on_a_full_disk_nothing_is_left(pair, tiny_disk, what):
+    a, b = pair
+    (tiny_disk / "ballast").write_bytes(bytes(550_000))
+    out = tiny_disk / "set"
+    with pytest.raises(DataError, match=f"cannot write to {out}: the disk is full; nothing is left there"):
+        command(out, what.format(a=a, b=b), "share=0.5")
+    assert [p.name for p in tiny_disk.iterdir()] == ["ballast"]
+
+
+def test_a_damaged_episode_is_named_and_nothing_is_left(pair, tmp_path):
+    a, b = pair
+    shutil.copytree(a, tmp_path / "a")
+    file = next((tmp_path / "a").glob("videos/*front/*/file-001.mp4"))
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(DataError, match=f"{tmp_path / 'a'}: episode 1 is damaged .*look at it with: steadyhand audit"):
+        command(tmp_path / "both", f"merge=[{b},{tmp_path / 'a'}]")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]

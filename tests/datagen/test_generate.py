@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen import generate, manifest, staging
+from datagen import audit, generate, manifest, staging
 from datagen.files import read_info, read_manifest
 from policies.data import TrainingData
 from robot import config
@@ -181,19 +181,6 @@ def test_a_folder_that_takes_no_more_is_told_and_nothing_is_lost(straight, tmp_p
     assert make(out, "episodes=4")[:4] == hashes(straight)
 
 
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 600 kB, where this machine lets us mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True,
-                             check=False)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system takes root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_full_disk_is_told_and_nothing_is_lost(straight, tiny_disk):
     out = tiny_disk / "set"
     process = start(out, 300)
@@ -208,6 +195,20 @@ def test_a_full_disk_is_told_and_nothing_is_lost(straight, tiny_disk):
     assert again[: len(found)] == found
     assert again[:4] == hashes(straight)
     assert TrainingData.open(out).episodes == len(again)
+
+
+def test_a_disk_that_became_read_only_is_one_line(straight, tiny_disk, tmp_path):
+    out = tiny_disk / "set"
+    make(out, "episodes=1")
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    with pytest.raises(DataError, match=f"cannot write to {out}: Read-only file system; finished episodes are kept"):
+        make(out, "episodes=2")
+    with pytest.raises(DataError, match=r"cannot write the report to .*Read-only file system; give a folder with out="):
+        audit.main(config.resolve("audit", [f"data={out}", "replay=1"]))
+    assert audit.main(config.resolve("audit", [f"data={out}", "replay=1", f"out={tmp_path / 'audit'}"])) == 0
+    assert TrainingData.open(out, cache_dir=tmp_path / "cache").episodes == 1
+    subprocess.run(["mount", "-o", "remount,rw", str(tiny_disk)], check=True)
+    assert make(out, "episodes=2") == hashes(straight)[:2]
 
 
 @pytest.mark.parametrize("place", ["/proc/set", "file/set"])

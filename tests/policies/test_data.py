@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,16 @@ def test_a_dataset_on_a_folder_that_cannot_be_written_needs_a_cache_elsewhere(da
     with pytest.raises(DataError, match="cannot write the cache"):
         TrainingData.open(root)
     assert len(TrainingData.open(root, cache_dir=tmp_path / "elsewhere")) == len(recorded(0))
+
+
+def test_a_disk_that_fills_up_is_told_and_leaves_no_half_cache(dataset, tiny_disk):
+    root, cache = dataset(*[50] * 5), tiny_disk / "cache"
+    with pytest.raises(DataError, match=f"cannot write the cache {cache}: No space left on device; make room"):
+        TrainingData.open(root, cache_dir=cache)
+    assert not list(cache.glob("*.u8")) and not list(cache.glob(".*"))
+    subprocess.run(["mount", "-o", "remount,size=40m", str(tiny_disk)], check=True)
+    made, beside = TrainingData.open(root, cache_dir=cache), TrainingData.open(root)
+    assert np.array_equal(made.images["front"], beside.images["front"])
 
 
 def test_frames_straight_from_the_videos_are_those_of_the_cache(dataset):
