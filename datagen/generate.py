@@ -156,9 +156,8 @@ def run(out: Path, config: dict[str, Any], work: Job, console: Console) -> Tally
     with _progress(console, tally) as show, _interruptible() as stopped:
         try:
             for number, packed in engine.run(work, _until(stopped, todo), int(config["workers"])):
-                staged = staging.read(staging.put(out, number, packed))
-                waiting[number] = staged
-                tally.count(staged.row)
+                tally.count(staging.row(packed))  # raises before what does not belong here is kept
+                waiting[number] = staging.read(staging.put(out, number, packed))
                 tally.fresh, tally.seconds = tally.fresh + 1, clock.now() - start
                 show()
                 late = clock.now() - committed > EVERY

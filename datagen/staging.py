@@ -54,6 +54,11 @@ def note(row: dict[str, Any], about: dict[str, Any] | None, schema: Schema | Non
     return json.dumps({"row": row, "episode": about, "schema": schema.as_dict() if schema else None}).encode()
 
 
+def row(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The manifest row of a packed episode."""
+    return dict(json.loads(files[NOTE])["row"])
+
+
 def put(root: Path, number: int, files: Mapping[str, bytes]) -> Path:
     """Write a packed episode aside, then give it its name; returns the folder."""
     final = root / FOLDER / f"episode-{number:07d}"

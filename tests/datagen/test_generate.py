@@ -251,6 +251,20 @@ def test_two_runs_never_write_to_one_folder(tmp_path):
         process.communicate()
 
 
+def test_where_another_renderer_draws_nothing_of_it_is_kept(straight, tmp_path):
+    out = tmp_path / "set"
+    make(out, "episodes=1")
+    file, here = out / "manifest.jsonl", read_manifest(out)[0]["renderer"]
+    there = file.read_text().replace(here, "crayon")
+    file.write_text(there)
+    for _ in range(2):
+        with pytest.raises(DataError, match=f"was drawn by crayon, this machine draws by {re.escape(here)};"):
+            make(out, "episodes=2")
+    assert file.read_text() == there and not list((out / ".staging").iterdir())
+    file.write_text(there.replace("crayon", here))
+    assert make(out, "episodes=2") == hashes(straight)[:2]
+
+
 def test_the_progress_counts_are_of_the_manifest(straight):
     tally = generate.Tally(straight, 4)
     for row in read_manifest(straight):
