@@ -134,7 +134,7 @@ def start(out: Path, episodes: int, **options) -> subprocess.Popen:
 
 
 def until_committed(out: Path, process: subprocess.Popen) -> None:
-    for _ in range(300):
+    for _ in range(1200):  # a minute: the machine may be busy
         if (out / "meta" / "info.json").exists() or process.poll() is not None:
             return
         time.sleep(0.05)
