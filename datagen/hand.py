@@ -57,6 +57,7 @@ class Hand:
         self.q = world.arm.read().q
         self.ref, self.bias = self.q.copy(), np.zeros(len(self.q) - 1)
         self._step = np.zeros(len(self.q) - 1)
+        self._tip: tuple[bytes, Array] = b"", np.eye(4)  # joints of the reference, and what `tip` makes of them
         self.phase = Phase.APPROACH
         self.closing = 0  # periods since the gripper began to close
         self.released = 0  # periods since it began to let go
@@ -86,8 +87,11 @@ class Hand:
 
     @property
     def tip(self) -> Array:
-        """(4, 4) of the tcp at the reference."""
-        return self.chain.pose(self.ref[:-1])
+        """(4, 4) of the tcp at the reference; asked for several times a period."""
+        now = self.ref[:-1].tobytes()
+        if self._tip[0] != now:
+            self._tip = now, self.chain.pose(self.ref[:-1])
+        return self._tip[1]
 
     def close(self, give_up: int = 9) -> bool:
         """One more period of closing; False, and open again, when it took more than `give_up`."""

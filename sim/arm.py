@@ -35,6 +35,7 @@ class SimArm:
         self.servos = Servos(scene, model, wear)
         self._spec = model.spec
         self._count = self.servos.count
+        self._lowest, self._highest = np.ceil(self._spec.lower / self._count), np.floor(self._spec.upper / self._count)
         self._goal = self._spec.home.copy()
         self._on = False
         self._queue: deque[Array] = deque(maxlen=max(1, round(delay * HZ) + 1))
@@ -74,8 +75,7 @@ class SimArm:
         if not np.isfinite(q).all():
             bad = int(np.flatnonzero(~np.isfinite(q))[0])
             raise ArmError(f"joint {self.model.names[bad]!r} was commanded to {q[bad]}; send finite angles")
-        counts = np.clip(np.round(q / self._count), np.ceil(self._spec.lower / self._count),
-                         np.floor(self._spec.upper / self._count))
+        counts = np.clip(np.round(q / self._count), self._lowest, self._highest)
         self._goal = counts * self._count
         return self._goal.copy()
 

@@ -62,11 +62,11 @@ class Chain:
 
     def pose(self, q: Array) -> Array:
         """(4, 4) of the tip in the root's frame."""
-        return self._walk(q)[0]
+        return self._climb(q)[0]
 
-    def _walk(self, q: Array) -> tuple[Array, Array, Array]:
-        frame, jacobian = np.eye(4), np.zeros((6, self.count))
-        moving = []
+    def _climb(self, q: Array) -> tuple[Array, list[tuple[int, Array, Array, bool]]]:
+        """(4, 4) of the tip, and of every joint on the way there: index, axis and origin (3,), whether it slides."""
+        frame, moving = np.eye(4), []
         for fixed, index, axis, prismatic in self._steps:
             frame = frame @ fixed
             if index < 0:
@@ -77,6 +77,11 @@ class Chain:
                 frame[:3, 3] += direction * q[index]
             else:
                 frame[:3, :3] = frame[:3, :3] @ _about(axis, q[index])
+        return frame, moving
+
+    def _walk(self, q: Array) -> tuple[Array, Array, Array]:
+        """(4, 4) of the tip, and its Jacobians (3, J), linear and angular."""
+        (frame, moving), jacobian = self._climb(q), np.zeros((6, self.count))
         tip = frame[:3, 3]
         for index, direction, origin, prismatic in moving:
             if prismatic:
@@ -110,7 +115,7 @@ class Chain:
             q = np.clip(q + step, self.lower, self.upper)
             if length < 2e-4 and float(step @ step) < 1e-7:
                 break
-        frame = self._walk(q)[0]
+        frame = self.pose(q)
         tilt = math.acos(float(np.clip(frame[:3, 2] @ approach, -1, 1)))
         return Solution(q, float(np.linalg.norm(position - frame[:3, 3])), tilt)
 
@@ -136,11 +141,12 @@ def _child(joint: ElementTree.Element) -> str:
 
 
 def _cross(a: Array, b: Array) -> Array:
-    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+    (ax, ay, az), (bx, by, bz) = a.tolist(), b.tolist()  # plain floats: numpy's scalars take several times as long
+    return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
 
 
 def _about(axis: Array, angle: float) -> Array:
-    return rotation((*(axis * math.sin(angle / 2)), math.cos(angle / 2)))
+    return rotation((*(axis * math.sin(angle / 2)).tolist(), math.cos(angle / 2)))
 
 
 def _euler(rpy: Sequence[float]) -> Array:

@@ -81,7 +81,7 @@ def quaternion(m: Array) -> Array:
 
 def rotation(q: Sequence[float]) -> Array:
     """(3, 3) of a quaternion x, y, z, w."""
-    x, y, z, w = q
+    x, y, z, w = q.tolist() if isinstance(q, np.ndarray) else q  # plain floats are faster
     return np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
                      [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
                      [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])

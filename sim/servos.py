@@ -131,7 +131,8 @@ class Servos:
         velocity = np.minimum(np.maximum(self.gain * error, -self.top), self.top)
         force = np.minimum(self.friction + self.stiffness * size, limit)
         pybullet.setJointMotorControlArray(self.id, self.index, pybullet.VELOCITY_CONTROL,
-                                           targetVelocities=velocity * self.ratio, forces=force / self.ratio,
+                                           targetVelocities=(velocity * self.ratio).tolist(),
+                                           forces=(force / self.ratio).tolist(),
                                            physicsClientId=self.scene.client)
         for k, of, ratio in self.follow:
             pybullet.setJointMotorControl2(self.id, k, pybullet.POSITION_CONTROL, targetPosition=q[of] * ratio,

@@ -20,7 +20,7 @@ from robot import config
 from robot.errors import ConfigError, DataError
 
 RAY = importlib.util.find_spec("ray") is not None
-with_ray = [pytest.mark.slow, pytest.mark.timeout(300),
+with_ray = [pytest.mark.slow, pytest.mark.timeout(900),
             pytest.mark.skipif(not RAY, reason="Ray is not installed: pip install 'steadyhand[ray]'")]
 SMALL = ["task=reach", "world.size=32", "workers=2", "mistakes=noise"]
 EPISODES = 80
