@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hardware.port import find_port
 from robot.clock import WallClock
 from robot.errors import ArmError, BusError, DataError
 from robot.interfaces import Clock, Port
@@ -160,25 +161,44 @@ class FencedPort:
 
 
 class SharedPort:
-    """A second handle on a line that another process has open and set up: no lock, no settings of its own."""
+    """A second handle on a line that another process has open and set up: no lock, no settings of its own.
 
-    def __init__(self, name: str, baud: int, clock: Clock | None = None) -> None:
+    One that was unplugged since is opened again: under its name, or where the adapter with the serial number `usb`
+    came back.
+    """
+
+    def __init__(self, name: str, baud: int, clock: Clock | None = None, usb: str = "") -> None:
         """Raises `BusError` when there is no such line."""
-        self.name, self.baud = name, baud
+        self.name, self.baud, self.usb = name, baud, usb
         self._clock = clock or WallClock()
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        if self.usb and not os.path.exists(self.name):
+            self.name = find_port(self.usb)
         try:
-            self._fd = os.open(name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            return os.open(self.name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         except OSError as error:
-            raise BusError(f"port {name} cannot be opened by the watchdog: {error.strerror}") from error
+            raise BusError(f"port {self.name} cannot be opened by the watchdog: {error.strerror}") from error
 
     def write(self, data: bytes) -> None:
         """Raises `BusError` when the line is gone or takes no more."""
         try:
             sent = os.write(self._fd, data)
-        except OSError as error:
-            raise BusError(f"port {self.name} is gone ({error.strerror})") from error
+        except BlockingIOError as error:
+            raise BusError(f"port {self.name} takes no more bytes") from error
+        except OSError:
+            self.close()
+            self._fd = self._open()
+            sent = self._again(data)
         if sent < len(data):
             raise BusError(f"port {self.name} takes no more bytes")
+
+    def _again(self, data: bytes) -> int:
+        try:
+            return os.write(self._fd, data)
+        except OSError as error:
+            raise BusError(f"port {self.name} is gone ({error.strerror})") from error
 
     def read(self, size: int, deadline: float) -> bytes:
         """Up to `size` bytes as soon as there are any, waiting until `deadline` (s)."""

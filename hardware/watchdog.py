@@ -43,6 +43,7 @@ class Terms:
     rate: float = 100.0  # Hz, of the beats
     hold: float = 2.0  # s of holding before parking
     park: bool = True
+    usb: str = ""  # serial number of the adapter, by which it is found again; "" when it has none
 
 
 @dataclass
@@ -219,7 +220,7 @@ def main(arguments: list[str]) -> int:
     try:
         terms = terms_from(json.loads((folder / "watchdog.json").read_text()))
         words = Words(folder / "heartbeat")
-        port = SharedPort(terms.port, terms.baud, clock)
+        port = SharedPort(terms.port, terms.baud, clock, terms.usb)
     except (SteadyhandError, OSError, ValueError) as error:
         LOG.error("%s", error)
         return 2

@@ -214,7 +214,7 @@ class ServoCell:
         servos = Servos(arm.model.bus, tuple(j.model for j in joints), tuple(j.servo for j in joints),
                         tuple(int(c) for c in park))
         return Terms(self.port, arm.model.baud, servos, settings["timeout"], self.config["rate"], settings["hold"],
-                     settings["park"])
+                     settings["park"], self._usb or "")
 
     def _cameras(self) -> Mapping[str, Camera]:
         if self.bench is not None:

@@ -126,6 +126,15 @@ def test_the_watchdog_stops_then_parks_the_arm(bench, deployed, blow):
         assert not any(bench.status()["energised"])  # it came back to life and left the arm alone
 
 
+def test_the_watchdog_still_reaches_an_arm_that_was_unplugged_for_a_while(bench, deployed):
+    bench.fault("adapter off for 0.5")
+    time.sleep(1.0)
+    deployed.wait_until_moving()  # the control loop found it again
+    os.kill(deployed.process.pid, signal.SIGKILL)
+    assert time_to_rest(bench) < LIMIT
+    assert wait_for_report(deployed.out)["held"] == 6
+
+
 def test_killing_everything_but_the_watchdog_stops_the_arm(bench, deployed):
     for pid in deployed.children("waver_policy"):
         os.kill(pid, signal.SIGKILL)

@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+import tty
 
 import numpy as np
 import pytest
 
 from hardware import watchdog
-from hardware.heartbeat import Stage, Word, Words
+from hardware.heartbeat import SharedPort, Stage, Word, Words
 from hardware.rescue import Servos
 from hardware.virtual.bus import VirtualBus, VirtualPort
 from hardware.virtual.plant import JointPlant
@@ -16,7 +17,7 @@ from hardware.virtual.rig import Rig
 from hardware.watchdog import GRACE, Judge, Kennel, Terms, Watchdog, main, terms_from
 from robot.arms.so101 import so101
 from robot.clock import WallClock
-from robot.errors import ArmError
+from robot.errors import ArmError, BusError
 
 MODEL = so101()
 PARK = tuple(int(2048 + joint.park * joint.sign * 4096 / (2 * np.pi)) for joint in MODEL.joints)
@@ -214,6 +215,42 @@ def process(tmp_path):
 def test_the_terms_survive_the_way_to_the_process(process):
     folder, _, terms = process
     assert terms_from(json.loads((folder / "watchdog.json").read_text())) == terms
+
+
+def test_a_line_that_was_unplugged_is_opened_again(tmp_path, monkeypatch):
+    link = tmp_path / "line"
+
+    def plug(path):
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        path.unlink(missing_ok=True)
+        path.symlink_to(os.ttyname(slave))
+        return master, slave
+
+    first = plug(link)
+    port = SharedPort(str(link), 1_000_000, usb="A50285BI")
+    port.write(b"one")
+    assert os.read(first[0], 9) == b"one"
+    for end in first:
+        os.close(end)
+    second = plug(link)
+    port.write(b"two")
+    assert os.read(second[0], 9) == b"two"
+    for end in second:
+        os.close(end)
+    link.unlink()
+    with pytest.raises(BusError, match="A50285BI"):
+        port.write(b"three")
+    third = plug(tmp_path / "elsewhere")
+    monkeypatch.setattr("hardware.heartbeat.find_port", lambda usb: str(tmp_path / "elsewhere"))
+    port.write(b"four")
+    assert os.read(third[0], 9) == b"four" and port.name.endswith("elsewhere")
+    for end in third:
+        os.close(end)
+    with pytest.raises(BusError):
+        port.write(b"five")
+    port.close()
+    port.close()
 
 
 def test_the_process_ends_well_with_the_work_and_needs_no_priority(process, monkeypatch):

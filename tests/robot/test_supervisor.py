@@ -62,6 +62,8 @@ def test_a_fault_that_clears_must_be_gone_for_a_while():
     assert s.update(at(1.45, "a")).active == ("a",)
     assert s.update(at(1.94)).active == ("a",)
     assert s.update(at(1.96)).active == ()
+    s.update(at(4.0, "a"))
+    assert s.update(at(4.5)).active == ()  # just as long is enough
 
 
 def test_a_latched_fault_stays_until_reset():
