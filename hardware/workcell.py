@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from hardware import calibration, marker, view
 from hardware.heartbeat import FencedPort, Heartbeat, Stage, Word, Words
+from hardware.ongoing import Ongoing
 from hardware.policy_process import COMMAND, ProcessPlanner
 from hardware.port import SerialPort, find_port, serial_number
 from hardware.rescue import Servos
@@ -55,21 +56,22 @@ class SimCell:
     """`arm=sim`: the same agent on a simulated arm, in virtual time."""
 
     def __init__(self, config: Mapping[str, Any], out: Path) -> None:
-        self.world: World = registry.assemble(config, "world")
         policy = registry.build("loader", config["loader"], path=config["checkpoint"])
-        self.world.reset(config["seed"])
-        guard = Guard(self.world.arm, self.world.clock)
+        self.world: World = registry.assemble(config, "world")
+        self.place = place = Ongoing(self.world)
+        place.put(config["first_seed"] + 1000 * config["seed"])
+        guard = Guard(place, place)
         guard.open()
         self.recorder = view.beside(McapRecorder(out / FLIGHT, guard.spec), config["view"],
                                     lambda: self.agent.eyes.frames)
-        self.agent = Agent(guard, self.world.cameras, InlinePlanner(policy), Supervisor(), self.world.clock,
-                           self.recorder, rate=config["sim_rate"], replan=config["replan"])
+        self.agent = Agent(guard, place.cameras, InlinePlanner(policy), Supervisor(), place, self.recorder,
+                           rate=config["sim_rate"], replan=config["replan"], watch=0.1)
 
     def begin(self, seed: int, fault: str = "") -> str:
         """Raises `ConfigError` for a fault: the simulated arm has no servos to break."""
         if fault:
             raise ConfigError(f"arm=sim has no servos for the fault {fault!r}; use arm=so101 port=virtual")
-        return self.world.reset(seed)
+        return self.place.put(seed)
 
     def done(self) -> bool:
         return self.world.success()
