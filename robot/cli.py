@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(versions().get("steadyhand", "unknown"))
         return 0
     command, rest = arguments[0], arguments[1:]
-    debug = bool(os.environ.get("STEADYHAND_DEBUG")) or "debug=true" in rest
+    debug = bool(os.environ.get("STEADYHAND_DEBUG")) or "debug=true" in map(str.lower, rest)
     try:
         status = _run(command, rest)
         sys.stdout.flush()
@@ -50,17 +50,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SteadyhandError as error:
         if debug:
             raise
-        print(f"steadyhand {command}: {error}", file=sys.stderr)
-        return 2
+        return _fail(command, str(error), 2)
     except KeyboardInterrupt:
+        _abandon()
         print(f"\nsteadyhand {command}: interrupted", file=sys.stderr)
         return 130
     except Exception as error:  # the last line of defence: one line for a person
         if debug:
             raise
-        what = f"unexpected {type(error).__name__}: {error} (debug=true shows where)"
-        print(f"steadyhand {command}: {what}", file=sys.stderr)
-        return 1
+        return _fail(command, f"unexpected {type(error).__name__}: {error} (debug=true shows where)", 1)
+
+
+def _fail(command: str, what: str, status: int) -> int:
+    """One line, whatever was raised; no folder stays that holds nothing."""
+    _abandon()
+    print(f"steadyhand {command}: {' '.join(what.split())}", file=sys.stderr)
+    return status
+
+
+def _abandon() -> None:
+    from robot import output
+
+    output.abandon()
 
 
 def _run(command: str, rest: list[str]) -> int:
@@ -74,13 +85,11 @@ def _run(command: str, rest: list[str]) -> int:
         raise ConfigError(f"there is no command {command!r}; {hint}")
     from robot import config
 
-    preset = None
-    if "--config-name" in rest:
-        at = rest.index("--config-name")
-        preset = rest[at + 1] if at + 1 < len(rest) else ""
-        rest = rest[:at] + rest[at + 2 :]
+    preset, rest = _preset(rest)
     if any(a in ("-h", "--help") for a in rest):
-        print(_help(command, preset))
+        from robot import manual
+
+        print(manual.page(command, COMMANDS[command][1], preset))
         return 0
     overrides = [a for a in rest if not a.startswith("debug=")]
     for a in overrides:
@@ -98,24 +107,18 @@ def _usage() -> str:
     return f"usage: steadyhand COMMAND key=value ...\n\n{rows}\n\n{closing}"
 
 
-def _help(command: str, preset: str | None = None) -> str:
-    import yaml
+def _preset(rest: list[str]) -> tuple[str | None, list[str]]:
+    """What stands after --config-name, and everything else."""
+    from robot.errors import ConfigError
 
-    from robot import config
-
-    name = preset or command
-    lines = [f"steadyhand {command}: {COMMANDS[command][1]}", "", "groups (choose with group=name):"]
-    for group, default in config.default_groups(name).items():
-        lines.append(f"  {group}={default}   of: {', '.join(config.options(group))}")
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    config.register(tuple(config.default_groups(name)))
-    with initialize_config_dir(str(config.FOLDER), version_base=None):
-        composed = OmegaConf.to_container(compose(name), resolve=False, enum_to_str=True)
-    lines += ["", "keys and defaults (change with key=value or group.key=value; ??? must be given):"]
-    lines += ["  " + row for row in yaml.safe_dump(composed, sort_keys=False).splitlines()]
-    return "\n".join(lines)
+    joined = [f"{a}={b}" if a == "--config-name" else a for a, b in zip(rest, [*rest[1:], ""])]
+    named = [a for a in joined if a.startswith("--config-name=")]
+    if not named:
+        return None, rest
+    if named[0] == "--config-name=":
+        raise ConfigError("--config-name wants a name after it")
+    at = joined.index(named[0])
+    return named[0].partition("=")[2], rest[:at] + rest[at + 1 + (rest[at] == "--config-name") :]
 
 
 if __name__ == "__main__":

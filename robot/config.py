@@ -18,10 +18,11 @@ from hydra.errors import HydraException
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from robot import registry
+from robot import registry, schema
 from robot.errors import ConfigError
 
 Config = dict[str, Any]
+KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 
 
@@ -31,9 +32,13 @@ def resolve(command: str, overrides: Sequence[str] = (), preset: str | None = No
     Raises `ConfigError` for an unknown option, a misspelt key, a wrong type or a missing value.
     """
     name = preset or command
-    if not (FOLDER / f"{name}.yaml").is_file():
-        raise ConfigError(f"there is no configuration {name!r} in {FOLDER}; there are: {', '.join(presets())}")
+    if preset is not None:
+        known(command, preset)
     groups = default_groups(name)
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in groups and value[:1] in ("[", "{"):
+            raise ConfigError(f"{key}= takes one name; there are: {', '.join(options(key))}")
     register(tuple(groups))
     GlobalHydra.instance().clear()
     try:
@@ -45,12 +50,18 @@ def resolve(command: str, overrides: Sequence[str] = (), preset: str | None = No
         raise ConfigError(_explain(error, name, groups)) from error
     if missing:
         raise ConfigError(f"{missing[0]}= must be given (steadyhand {command} {missing[0]}=...)")
-    return plain
+    return schema.check(plain, own(name))
 
 
 def presets() -> list[str]:
-    """Names of the configurations a command can start from."""
+    """Names of all configurations there are."""
     return sorted(p.stem for p in FOLDER.glob("*.yaml"))
+
+
+def presets_of(command: str) -> list[str]:
+    """Names that `command` takes after --config-name: those whose first line says so."""
+    call = f"# steadyhand {command} --config-name "
+    return [name for name in presets() if (FOLDER / f"{name}.yaml").read_text().startswith(call + name)]
 
 
 def default_groups(name: str) -> dict[str, str | None]:
@@ -64,6 +75,23 @@ def default_groups(name: str) -> dict[str, str | None]:
         elif entry != "_self_":
             out.update(default_groups(entry))
     return out
+
+
+def own(name: str) -> Config:
+    """What `configs/<name>.yaml` and what it extends set beside their groups, with the defaults as they stand."""
+    document = yaml.safe_load((FOLDER / f"{name}.yaml").read_text()) or {}
+    out: Config = {}
+    for parent in document.pop("defaults", []):
+        if isinstance(parent, str) and parent != "_self_":
+            out.update(own(parent))
+    return out | document
+
+
+def known(command: str, preset: str) -> None:
+    """Raise `ConfigError` for a preset that `command` does not take."""
+    names = [command, *presets_of(command)]
+    if preset not in names:
+        raise ConfigError(_unknown(preset, names, f"{command} has no configuration {preset!r}"))
 
 
 @lru_cache(maxsize=64)
@@ -102,8 +130,7 @@ def _same(value: Any) -> Any:
 def _explain(error: Exception, name: str, groups: dict[str, str | None]) -> str:
     """One line for what Hydra refused, with the nearest names it would have taken."""
     text = " ".join(str(error).split())
-    lost = re.search(r"Could not find '([\w\-]+)/([^']+)'", text)
-    if lost:
+    if lost := re.search(r"Could not find '([\w\-]+)/([^']*)'", text):
         return _unknown(lost.group(2), options(lost.group(1)), f"there is no {lost.group(1)} {lost.group(2)!r}")
     if key := re.search(r"Could not override '([^']+)'", text):
         inside = re.search(r"object_type=([a-z0-9]+)_(\w+)", str(error.__cause__))
@@ -111,16 +138,29 @@ def _explain(error: Exception, name: str, groups: dict[str, str | None]) -> str:
             last = key.group(1).rsplit(".", 1)[-1]
             where = f"{inside.group(1)}={inside.group(2)}"
             return _unknown(last, registry.fields(*inside.groups()), f"there is no key {last!r} in {where}")
-        return _unknown(key.group(1), [*_keys(name), *groups], f"there is no key {key.group(1)!r}")
+        return _unknown(key.group(1), [*_paths(own(name)), *groups], f"there is no key {key.group(1)!r}")
+    wrong = re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)(?:.*full_key: ([\w.]+))?",
+                      " ".join(f"{text} {error.__cause__}".split()))
+    if wrong:
+        return f"{wrong.group(3) or 'a value'}={wrong.group(1)}: give {KINDS.get(wrong.group(2), wrong.group(2))}"
+    if spelling := getattr(error, "override", None) or re.search(r"Ambiguous value for argument '(.*?)'", text):
+        told = spelling if isinstance(spelling, str) else spelling.group(1)
+        return f"{told!r} cannot be read; put a value with special characters in quotes twice: '{_quoted(told)}'"
     deepest = str(error.__cause__ or error).strip().splitlines()
     return "; ".join(line.strip() for line in deepest[:3] if line.strip())
 
 
-def _keys(name: str) -> list[str]:
-    """The keys of `configs/<name>.yaml` and of what it extends that are not groups."""
-    document = yaml.safe_load((FOLDER / f"{name}.yaml").read_text()) or {}
-    parents = [entry for entry in document.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    return [key for parent in parents for key in _keys(parent)] + [key for key in document if key != "defaults"]
+def _quoted(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f'{key}="{value}"'
+
+
+def _paths(keys: Config, prefix: str = "") -> list[str]:
+    """Every key as it is written on the command line."""
+    out = []
+    for key, value in keys.items():
+        out += _paths(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
+    return out
 
 
 def _unknown(name: str, known: Iterable[str], text: str) -> str:

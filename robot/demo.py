@@ -15,6 +15,7 @@ from rich.rule import Rule
 
 from robot import output
 from robot.clock import WallClock
+from robot.config import resolve
 from robot.demo_report import write_report
 from robot.errors import SteadyhandError
 
@@ -44,6 +45,7 @@ class Done:
 def main(config: Mapping[str, Any]) -> int:
     """Run every step in turn, then write `report.html`; 0 only when each step succeeded."""
     console, clock = Console(), WallClock()
+    resolve("generate", steps(config, Path("out"))[1].arguments)  # a mistake is said before anything begins
     out = output.claim(config["out"] or _free("runs/demo"), "demo", config)
     done: list[Done] = []
     for step in steps(config, out):

@@ -19,6 +19,7 @@ import yaml
 from robot.errors import DataError
 
 CONFIG, VERSIONS = "config.yaml", "versions.json"
+_CLAIMED: list[Path] = []  # by this process, for `abandon`
 PACKAGES = ("steadyhand", "pybullet", "numpy", "torch", "opencv-python", "pyserial", "hydra-core", "gymnasium")
 
 
@@ -42,11 +43,21 @@ def claim(out: str | Path, command: str, config: Mapping[str, Any], resume: bool
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not held.is_file():
+            _CLAIMED.append(folder)
             write_text(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
             write_text(held, yaml.safe_dump({"command": command, **config}, sort_keys=False))
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {error.strerror or error}") from error
     return folder
+
+
+def abandon() -> None:
+    """Remove the folders that this process claimed and put nothing into: whoever corrects a mistake may use the
+    same out= again."""
+    for folder in _CLAIMED:
+        if folder.is_dir() and {p.name for p in folder.iterdir()} <= {CONFIG, VERSIONS}:
+            shutil.rmtree(folder, ignore_errors=True)
+    _CLAIMED.clear()
 
 
 def versions() -> dict[str, str]:

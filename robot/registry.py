@@ -152,9 +152,12 @@ def assemble(config: Mapping[str, Any], group: str, /, **runtime: Any) -> Any:
     name = node if isinstance(node, str) else node[OPTION_KEY]
     settings = {} if isinstance(node, str) else {k: v for k, v in node.items() if k != OPTION_KEY}
     needs = dict(runtime)
-    for parameter in inspect.signature(get(group, name)).parameters:
+    for parameter, what in inspect.signature(get(group, name)).parameters.items():
         if parameter in needs or parameter in settings or parameter not in PROVIDERS:
             continue
         if config.get(parameter) is not None:
             needs[parameter] = assemble(config, parameter, **runtime)
+        elif what.default is what.empty and parameter not in config:
+            raise ConfigError(f"{group} {name!r} needs a {parameter}; give {parameter}= one of: "
+                              f"{', '.join(load(parameter))}")
     return build(group, {OPTION_KEY: name, **settings}, **needs)

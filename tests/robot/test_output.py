@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from robot.errors import DataError
-from robot.output import aside, claim
+from robot.output import abandon, aside, claim
 
 
 def test_claim_describes_the_run(tmp_path):
@@ -61,3 +61,14 @@ def test_a_run_that_never_began_leaves_its_folder_to_the_next(tmp_path):
     (out / "deploy.json").write_text("{}")
     with pytest.raises(DataError, match="already holds a run"):
         claim(out, "deploy", {"port": "c"}, idle=("process",))
+
+
+def test_abandoned_folders_go_unless_something_is_in_them(tmp_path):
+    empty, begun = claim(tmp_path / "a", "train", {}), claim(tmp_path / "b", "train", {})
+    (begun / "curve.jsonl").write_text("{}")
+    abandon()
+    assert not empty.exists() and begun.exists()
+    resumed = claim(begun, "train", {}, resume=True)
+    (begun / "curve.jsonl").unlink()
+    abandon()
+    assert resumed.exists()  # it was not this run's claim
