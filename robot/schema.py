@@ -11,8 +11,8 @@ from robot.errors import ConfigError
 INF = math.inf
 # (least, most) of a key, wherever it stands, and of its last part where it is one key of several.
 RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("seed", "first_seed", "videos", "replay", "threads", "runs", "pairs"), (0, INF)),
-    **dict.fromkeys(("episodes", "workers", "attempts", "block", "batch", "rows", "columns", "validate_every",
+    **dict.fromkeys(("seed", "first_seed", "videos", "replay", "threads", "pairs"), (0, INF)),
+    **dict.fromkeys(("episodes", "workers", "attempts", "runs", "block", "batch", "rows", "columns", "validate_every",
                      "save_every", "simulate_episodes", "demonstrations", "train_steps", "evaluate_episodes",
                      "deploy_episodes"), (1, INF)),
     **dict.fromkeys(("seconds", "minutes", "hours", "faults_per_hour", "repair", "latency", "timeout", "hold",
