@@ -14,8 +14,10 @@ from typing import Any
 from rich.console import Console
 
 from hardware import preflight
+from hardware.virtual import faults
+from hardware.virtual.client import control_path
 from hardware.workcell import FLIGHT, Cell, ServoCell, SimCell
-from robot import output, registry
+from robot import injection, output, registry
 from robot.agent import Agent, RunResult
 from robot.errors import ArmError, ConfigError
 from robot.interfaces import Mode
@@ -74,11 +76,10 @@ def deploy(config: dict[str, Any], command: Sequence[str] | None = None) -> int:
     """As `main`; `command` replaces the policy process."""
     console = Console()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    if config["episodes"] < 1:
-        raise ConfigError("episodes= must be at least 1")
     simulated = config["arm"][registry.OPTION_KEY] == "sim"
     if not simulated:
         config = {**config, "model": config["arm"]["model"]}
+    _refuse(config, simulated)
     out = output.claim(config["out"], "deploy", config, idle=("process",))
     report = Report(config["arm"].get("model", "sim"), "" if simulated else str(config["port"]))
     console.print(f"deploying {config['checkpoint']} on {report.arm} {report.port}", soft_wrap=True)
@@ -94,6 +95,23 @@ def deploy(config: dict[str, Any], command: Sequence[str] | None = None) -> int:
                   soft_wrap=True)
     ended_well = all(e.run.outcome in ("done", "timeout") for e in report.episodes)
     return 0 if all_ran and ended_well else 1
+
+
+def _refuse(config: Mapping[str, Any], simulated: bool) -> None:
+    """Raise `ConfigError` for what can be seen to be wrong before a process is started or a byte is sent."""
+    port, text = str(config["port"]), config["fault"]
+    real = not simulated and port != "virtual" and not control_path(Path(port)).exists()
+    if text and simulated:
+        raise ConfigError(f"arm=sim has no servos for the fault {text!r}; use arm=so101 port=virtual")
+    if text and real:
+        raise ConfigError(f"faults are injected on virtual servos only, not on {port}; use port=virtual")
+    if text:
+        fault = injection.parse(text, faults.SUPPORTED)
+        if fault.component not in ("bus", "adapter", "supply", "camera"):
+            joints = registry.build("model", config["model"]).joints
+            injection.instances(fault, [j.name for j in joints], [j.servo for j in joints])
+    if real and not config["text"]:
+        raise ConfigError(f"say what the arm on {port} is to do: text=\"put the red cube in the blue tray\"")
 
 
 def _work(cell: Cell, config: Mapping[str, Any], report: Report, console: Console, interrupted: list[int],

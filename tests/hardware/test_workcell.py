@@ -72,7 +72,21 @@ def test_the_same_seed_gives_the_same_flight(folder, tmp_path):
     np.testing.assert_array_equal(first, again)
 
 
-def test_servo_faults_are_refused(tmp_path):
+@pytest.mark.parametrize(("overrides", "words"), [
+    (["fault='servo 5 off'"], "arm=sim has no servos"),
+    (["arm=so101", "fault=nonsense"], "has no kind"),
+    (["arm=so101", "fault='servo 9 off'"], "there is no servo '9'"),
+    (["arm=so101", "fault='servo 5 off at noon'"], "noon"),
+    (["arm=so101", "port=/dev/nothing", "fault='servo 5 off'"], "on virtual servos only"),
+    (["arm=so101", "port=/dev/nothing"], "say what the arm on /dev/nothing is to do"),
+], ids=str)
+def test_what_can_be_seen_to_be_wrong_is_said_before_anything_starts(tmp_path, overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        deploy.main(settings(tmp_path / "out", *overrides))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cell_refuses_servo_faults_too(tmp_path):
     cell = SimCell(settings(tmp_path), tmp_path)
     with pytest.raises(ConfigError, match="no servos"):
         cell.begin(0, "servo 5 off")
