@@ -76,6 +76,9 @@ def from_motors(model: ArmModel, motors: Mapping[str, Motor], source: str) -> Ca
         if joint.name not in motors:
             raise DataError(f"{source} has no joint {joint.name}; it has: {', '.join(motors)}")
         motor = motors[joint.name]
+        if motor.id != joint.servo:
+            raise DataError(f"{source}: {joint.name} is servo {motor.id}, but servo {joint.servo} of a {model.name}; "
+                            f"is it another arm's? calibrate again")
         if motor.range_max - motor.range_min < 10:
             raise DataError(f"{source}: {joint.name} has the empty range {motor.range_min}..{motor.range_max}")
         sign = joint.sign * (-1 if motor.drive_mode else 1)

@@ -32,7 +32,7 @@ def recognise(bus: Bus, model: ArmModel) -> None:
     """
     found = bus.who([joint.servo for joint in model.joints], retries=2)
     if not found:
-        raise ArmError(f"no servo of {model.name} answers on {bus.port.name}: {_instead(bus, model)}")
+        raise ArmError(f"no servo of {model.name} answers on {bus.port.name}: {instead(bus, model)}")
     for joint in model.joints:
         if joint.servo in found:
             _check_kind(bus, model, joint, joint.servo)
@@ -41,7 +41,7 @@ def recognise(bus: Bus, model: ArmModel) -> None:
 def _check_one(bus: Bus, model: ArmModel, joint: Joint, servo: int) -> None:
     where = f"joint {joint.name} (servo {servo}) on {bus.port.name}"
     if not bus.ping(servo, retries=4).ok:
-        raise ArmError(f"{where} does not answer at {bus.port.baud} baud: {_instead(bus, model)}")
+        raise ArmError(f"{where} does not answer at {bus.port.baud} baud: {instead(bus, model)}")
     if twins(bus, servo, family(table(joint.model)).block):
         raise ArmError(f"{where}: two servos answer as id {servo}; unplug one and give it an id of its own")
     _check_kind(bus, model, joint, servo)
@@ -71,7 +71,8 @@ def twins(bus: Bus, servo: int, block: tuple[int, int]) -> bool:
     return twice >= 2 or broken == 3  # once may be an answer that came late
 
 
-def _instead(bus: Bus, model: ArmModel) -> str:
+def instead(bus: Bus, model: ArmModel) -> str:
+    """Who does answer when a servo of `model` does not, at this baud rate or another, and what to do about it."""
     found = bus.who(sorted({*NEIGHBOURS, *(j.servo for j in model.joints)}), retries=0)
     if found:
         return f"check its cable and power; servos that answer: {', '.join(map(str, found))}"

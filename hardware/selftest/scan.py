@@ -19,7 +19,8 @@ def scan(wire: Wire) -> None:
     wire.there = [i for i in wire.ids if wire.number(i) is not None]
     missing = [f"{wire.name(i)} (servo {i})" for i in wire.ids if i not in wire.there]
     found = f"{len(wire.there)} of {len(wire.ids)} servos answer"
-    sheet.state("scan/answers", not missing, found + (f"; silent: {', '.join(missing)}" if missing else ""))
+    hint = identify.instead(bus, wire.model) if not wire.there else f"silent: {', '.join(missing)}"
+    sheet.state("scan/answers", not missing, f"{found}; {hint}" if missing else found)
     others = [i for i in bus.who(identify.NEIGHBOURS, retries=0) if i not in wire.ids]
     sheet.state("scan/strangers", not others, f"ids {', '.join(map(str, others))}" if others else "none", True)
     if echo:

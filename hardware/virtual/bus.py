@@ -94,14 +94,16 @@ class VirtualBus:
                 reply = self._handle(index, unit, op)
                 if reply is not None and len(reply.data) == sizes.get(reply.id, -1):
                     parts[reply.id] = reply
-        whole = dynamixel2.encode_fast([parts.get(i, Reply(i, 0, bytes(sizes[i]))) for i in ids])
         said = 8
         for servo in ids:
             if servo not in parts:
                 break
             said += sizes[servo] + 4
+        if said == 8 or self._codec.wire(op) > dynamixel2.LARGEST:
+            return []
+        whole = dynamixel2.encode_fast([parts.get(i, Reply(i, 0, bytes(sizes[i]))) for i in ids])
         delay = max((u.firmware.return_delay for u in self.rig.units), default=0.0)
-        return [line.burst(end + delay, whole[:said], baud)] if said > 8 else []
+        return [line.burst(end + delay, whole[:said], baud)]
 
     def _turn(self, op: Op | Damage, firmware: Firmware) -> int:
         """How many answer before this one when several were asked."""

@@ -56,6 +56,13 @@ def test_a_lerobot_file_is_read(made):
     assert q[5] == pytest.approx(MODEL.joints[5].lower)  # the closed end
 
 
+def test_a_file_with_another_arms_servos_is_refused(made):
+    swapped = {**LEROBOT, "shoulder_pan": LEROBOT["elbow_flex"]}
+    made[2].write_text(json.dumps(swapped))
+    with pytest.raises(DataError, match=r"shoulder_pan is servo 3, but servo 1 of a so101; .*calibrate again"):
+        cal.load(made[2], MODEL)
+
+
 @given(st.lists(st.floats(-1.5, 1.5), min_size=6, max_size=6))
 def test_radians_survive_the_way_to_counts_and_back(values):
     made = cal.nominal(MODEL)

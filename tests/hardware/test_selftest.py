@@ -142,6 +142,16 @@ def test_a_line_names_the_joint_and_says_what_to_do():
     assert "elbow_flex (servo 3)" in line.text and "cable" in line.advice
 
 
+def test_servos_at_another_baud_rate_are_found():
+    desk = Desk()
+    for unit in desk.rig.units:
+        unit.firmware.memory.put("baud_code", 1)
+    sheet = desk.wire()
+    assert sheet.troubled() == ["scan/answers"]
+    (line,) = [line for line in sheet.lines if line.key == "scan/answers"]
+    assert "0 of 6" in line.text and "1, 2, 3, 4, 5, 6 answer at 500000 baud" in line.text
+
+
 def test_motion_ends_at_once_when_a_joint_resists():
     desk = Desk("motor 2 stuck")
     began = desk.clock.now()
