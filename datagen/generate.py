@@ -69,6 +69,8 @@ def check(config: dict[str, Any]) -> None:
     video.check(config["codec"], config["pixels"])
     job.tasks_of(config)
     registry.assemble(config, "engine")
+    if config["learner"]:
+        registry.build("loader", "checkpoint", path=config["learner"])  # a bad checkpoint is said now, once
 
 
 def _compare(out: Path, found: dict[str, str]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from datagen import manifest, rollout, staging
+from datagen.correct import Begin, Learner, Retraced, fresh
 from datagen.episode import Episode, Schema
 from robot import output, registry
 from robot.errors import ConfigError, DataError
@@ -64,18 +66,33 @@ class Demonstrator:
         failed: list[str] = []
         for attempt in range(1 if keep else self.config["attempts"]):
             seed = manifest.seed_of(self.config["seed"], number, attempt)
-            tried = rollout.plan(world, expert, self.mistakes, seed, seconds)
+            tried = rollout.plan(world, expert, self.mistakes, seed, seconds, self.begin)
             if tried.success or (keep and tried.poses):
                 episode = rollout.draw(world, self.renderer, tried)
                 return self._row(number, seed, failed, tried, episode.digest(), len(episode)), episode
             failed.append(tried.reason)
         return self._row(number, seed, failed, tried, "", 0), None
 
+    def again(self, row: Mapping[str, Any], number: int) -> tuple[dict[str, Any], Episode | None]:
+        """Episode `number` once more; one that began at a learner's failure needs no learner, only its row."""
+        if "before" not in row:
+            return self.episode(number)
+        world = self.world(number)
+        tried = rollout.plan(world, registry.assemble(self.config, "expert"), self.mistakes, row["seed"],
+                             self.config["seconds"] or world.task.seconds, Retraced(row))
+        episode = rollout.draw(world, self.renderer, tried)
+        return self._row(number, row["seed"], row["failed"], tried, episode.digest(), len(episode)), episode
+
+    @cached_property
+    def begin(self) -> Begin:
+        return Learner(self.config["learner"]) if self.config.get("learner") else fresh
+
     def world(self, number: int) -> Tabletop:
-        """The world of the task whose turn `number` is; it draws nothing by itself."""
+        """The world of the task whose turn `number` is; it draws nothing by itself, unless a learner is to look."""
         name, node = self.tasks[number % len(self.tasks)]
         if name not in self._worlds:
-            self._worlds[name] = registry.assemble({**self.config, "task": node, "renderer": None}, "world")
+            eyes = {"renderer": self.renderer} if self.config.get("learner") else {}
+            self._worlds[name] = registry.assemble({**self.config, "task": node, "renderer": None}, "world", **eyes)
         return self._worlds[name]
 
     def _row(self, number: int, seed: int, failed: list[str], tried: rollout.Rollout, sha256: str,
@@ -87,7 +104,7 @@ class Demonstrator:
             "task": self.tasks[number % len(self.tasks)][0],
             "instruction": tried.instruction, "sha256": sha256, "config": self.hash,
             "renderer": self.renderer.name, "versions": dict(self.versions),
-        }
+        } | ({"learner": tried.start.learner, "before": tried.start.actions} if tried.start.learner else {})
 
 
 def tasks_of(config: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -19,11 +19,12 @@ from robot.output import CONFIG
 # Keys that change how a dataset is made, not what is in it.
 FREE = ("out", "episodes", "workers", "engine", "debug", "block", "command", "merge", "split", "share")
 ENCODING = ("codec", "pixels")
+LATER = ("learner",)  # keys that older datasets do not have: empty is as good as absent
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides what the raw episodes are."""
-    return {k: v for k, v in config.items() if k not in FREE + ENCODING}
+    return {k: v for k, v in config.items() if k not in FREE + ENCODING and not (k in LATER and not v)}
 
 
 def digest(config: Mapping[str, Any]) -> str:
@@ -54,6 +55,8 @@ def same(out: Path, config: Mapping[str, Any]) -> bool:
         raise DataError(f"{out} holds a run of {what!r}, which cannot be gone on with; choose another out=")
     old, new = flat(before), flat(config)
     for key in sorted({**old, **new}):
+        if key in LATER and not old.get(key) and not new.get(key):
+            continue
         if key.split(".")[0] not in FREE and old.get(key) != new.get(key):
             raise ConfigError(f"{out} was made with {key}={old.get(key)}, this run has {key}={new.get(key)}; "
                               "give the same value, or another out=")

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from datagen.checks import Folder, values
+from datagen.correct import Retraced
 from datagen.episode import EXECUTED, STATE
 from datagen.job import Demonstrator
 from datagen.rollout import knock
@@ -45,7 +46,7 @@ class Replayer:
         yield from self._actions(maker, number, row, episode)
         if maker.renderer.name != row["renderer"]:
             return
-        again, _ = maker.episode(number)
+        again, _ = maker.again(row, number)
         if again["sha256"] != row["sha256"]:
             yield f"episode {row['index']}: made again from its seed it has another hash"
         if again["outcome"] != row["outcome"]:
@@ -64,7 +65,7 @@ class Replayer:
         own = table.slice(episode["dataset_from_index"] - int(table["index"][0].as_py()), episode["length"])
         executed, recorded = values(own, EXECUTED), values(own, STATE)
         world = maker.world(number)
-        world.reset(row["seed"])
+        Retraced(row)(world, row["seed"], 0.0)
         for t, (action, state) in enumerate(zip(executed, recorded)):
             gap = float(np.abs(world.arm.read().q - state).max())
             if gap > NEAR:

@@ -10,10 +10,12 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from datagen.correct import Begin, Start, fresh
 from datagen.episode import ACTION, EFFORT, EXECUTED, IMAGE, STATE, Episode
 from datagen.hand import Phase
 from datagen.perturb import Disturbance, Mistakes
@@ -39,14 +41,19 @@ class Rollout:
     reason: str = ""  # why it failed
     mistakes: tuple[str, ...] = ()
     knocks: list[tuple[int, list[float]]] = field(default_factory=list)  # period, shift (3,) m of the target
+    start: Start = field(default_factory=partial(Start, ""))  # where it began
 
 
-def plan(world: Tabletop, expert: Any, mistakes: Mistakes, seed: int, seconds: float) -> Rollout:
-    """One attempt at the scene of `seed`, at most `seconds` of simulated time long."""
+def plan(world: Tabletop, expert: Any, mistakes: Mistakes, seed: int, seconds: float,
+         begin: Begin = fresh) -> Rollout:
+    """One attempt at the scene of `seed` from where `begin` leaves it, at most `seconds` of simulated time long."""
     try:
-        rollout = Rollout(world.reset(seed), tuple(list(world.scene.words.values())[:THINGS]))
+        start = begin(world, seed, seconds)
     except SceneError as error:
         return Rollout("", reason=f"scene: {error}")
+    if start is None:
+        return Rollout("", reason="nothing to correct: the learner did it itself")
+    rollout = Rollout(start.instruction, tuple(list(world.scene.words.values())[:THINGS]), start=start)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(b"mistakes"),)))
     disturbance = mistakes.draw(rng, world.arm.spec)
     expert.reset(world)
