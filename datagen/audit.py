@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,8 @@ def main(config: dict[str, Any]) -> int:
     if not root.is_dir():
         raise DataError(f"there is no dataset at {root}; make one with: steadyhand generate out={root}")
     out = Path(config["out"] or root / "audit")
-    try:
+    with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot write the report to {out}: {error.strerror}; give a folder with out=") from error
     console = Console()
     folder = Folder(root)
     found = list(checks.problems(folder))
@@ -45,12 +45,21 @@ def main(config: dict[str, Any]) -> int:
         found += _replay(folder, int(config["replay"]), int(config["seed"]), console)
     except DAMAGED as error:
         found.append(f"the rest could not be looked at: {' '.join(str(error).split())[:200]}")
-    write_text(out / "report.json", json.dumps(report, indent=2, default=str) + "\n")
+    with _writing(out):
+        write_text(out / "report.json", json.dumps(report, indent=2, default=str) + "\n")
     for problem in found:
         console.print(f"[red]problem[/red] {problem}", highlight=False, soft_wrap=True)
     console.print(f"{len(found)} problems; report in {out}" if found else f"sound; report in {out}",
                   highlight=False, soft_wrap=True)
     return 1 if found else 0
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot write the report to {out}: {error.strerror}; give a folder with out=") from error
 
 
 def _contents(folder: Folder, console: Console) -> dict[str, Any]:
@@ -132,5 +141,6 @@ def _sheet(folder: Folder, file: Path, count: int, console: Console) -> None:
         rows.append(np.concatenate(strips, axis=1))
     width = max(r.shape[1] for r in rows)
     sheet = np.concatenate([np.pad(r, ((0, 4), (0, width - r.shape[1]), (0, 0))) for r in rows])
-    cv2.imwrite(str(file), sheet[..., ::-1])
+    if not cv2.imwrite(str(file), sheet[..., ::-1]):
+        raise DataError(f"cannot write {file}")
     console.print(f"contact sheet: {file}", highlight=False, soft_wrap=True)

@@ -112,6 +112,18 @@ def test_a_flipped_byte_is_found_wherever_it_is(copy, pattern):
     assert any(p.startswith(f"{file.relative_to(copy)} has changed") for p in problems(Folder(copy)))
 
 
+def test_missing_hashes_are_a_problem_themselves(copy):
+    (copy / SUMS).unlink()
+    assert list(problems(Folder(copy))) == ["checksums.json is missing, so a changed byte may go unseen"]
+
+
+def test_on_a_full_disk_the_report_goes_elsewhere(sound, tiny_disk, tmp_path):
+    (tiny_disk / "ballast").write_bytes(bytes(600 * 1024))
+    with pytest.raises(DataError, match=f"cannot write the report to {tiny_disk / 'audit'}: No space left"):
+        run(sound, tiny_disk / "audit", "replay=0")
+    assert run(sound, tmp_path / "audit", "replay=0")[0] == 0
+
+
 def test_a_stranger_among_the_files_is_named(copy):
     (copy / "data" / "chunk-000" / "file-077.parquet").write_bytes(b"")
     assert any("file-077.parquet was not written by steadyhand" in p for p in problems(Folder(copy)))
