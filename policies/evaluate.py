@@ -26,6 +26,7 @@ from robot.errors import ConfigError
 # Scenes of evaluation have seeds from here to twice this; demonstrations are made from 2**61 on.
 FIRST_SEED = 1_000_000_000
 EPISODES, RESULTS = "episodes.jsonl", "results.json"
+FREE = ("resume", "debug", "episodes", "workers", "videos", "out")  # may differ between a run and its continuation
 
 
 def scene_seed(seed: int, episode: int) -> int:
@@ -40,6 +41,8 @@ def main(config: dict[str, Any]) -> int:
         raise ConfigError("episodes= and workers= must be at least 1")
     registry.build("loader", "checkpoint", path=config["checkpoint"])  # a bad checkpoint is said now, once
     cells = grid.cells(config)
+    if config["resume"] and Path(config["out"], output.CONFIG).is_file():
+        output.agree(Path(config["out"]), config, FREE)
     folder = output.claim(config["out"], "evaluate", config, resume=config["resume"])
     outcomes = run(config, cells, folder, console)
     if config.get("grid"):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -108,13 +107,7 @@ def _claim(config: dict[str, Any]) -> Path:
     if config["resume"]:
         if (folder / CARD).is_file():
             raise DataError(f"the run in {folder} is complete; choose another out=")
-        if not (folder / output.CONFIG).is_file():
-            raise DataError(f"there is no run to resume in {folder}")
-        before = yaml.safe_load((folder / output.CONFIG).read_text())
-        for key, value in config.items():
-            if key not in IGNORED and before.get(key) != value:
-                raise DataError(f"the run in {folder} had {key}={before.get(key)}, not {value}; "
-                                "resume needs the same settings")
+        output.agree(folder, config, IGNORED)
     return output.claim(folder, "train", config, resume=config["resume"])
 
 

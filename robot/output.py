@@ -51,6 +51,21 @@ def claim(out: str | Path, command: str, config: Mapping[str, Any], resume: bool
     return folder
 
 
+def agree(folder: Path, config: Mapping[str, Any], free: Sequence[str]) -> None:
+    """Raise `DataError` when there is no run in `folder` to be gone on with, or one of other settings than
+    `config`; the keys in `free` may differ."""
+    try:
+        before = yaml.safe_load((folder / CONFIG).read_text())
+    except FileNotFoundError as error:
+        raise DataError(f"there is no run to resume in {folder}; leave resume= out") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise DataError(f"{folder / CONFIG} cannot be read: {' '.join(str(error).split())}") from error
+    for key, value in config.items():
+        if key not in free and before.get(key) != value:
+            raise DataError(f"the run in {folder} had {key}={before.get(key)}, not {value}; "
+                            "resume needs the same settings")
+
+
 def abandon() -> None:
     """Remove the folders that this process claimed and put nothing into: whoever corrects a mistake may use the
     same out= again."""

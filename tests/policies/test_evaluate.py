@@ -6,8 +6,10 @@ import pytest
 from policies import evaluate
 from policies.rollout import Outcome, rollout
 from policies.statistics import wilson
+from robot import config, output
 from robot.arms.so101 import so101
 from robot.clock import SimClock
+from robot.errors import DataError
 from robot.interfaces import ArmState, Chunk, Frame
 
 J, DT = 6, 0.1
@@ -131,3 +133,13 @@ def test_an_interrupted_log_loses_only_its_broken_line(tmp_path):
     path.write_text("\n".join(lines[:2]) + "\n" + lines[2][:20])
     assert [o.episode for o in evaluate.read(path)] == [0, 1]
     assert path.read_text() == "\n".join(lines[:2]) + "\n"
+
+
+def test_an_evaluation_of_other_settings_is_not_gone_on_with(tmp_path):
+    out = tmp_path / "run"
+    before = config.resolve("evaluate", [f"out={out}", "seed=1"])
+    output.claim(out, "evaluate", before)
+    (out / evaluate.EPISODES).write_text(json.dumps(outcome(0, True).to_json()) + "\n")
+    with pytest.raises(DataError, match="had seed=1, not 2"):
+        evaluate.main({**before, "seed": 2, "resume": True})
+    assert not (out / evaluate.RESULTS).exists()

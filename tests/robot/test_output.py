@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from robot.errors import DataError
-from robot.output import abandon, aside, claim
+from robot.output import abandon, agree, aside, claim
 
 
 def test_claim_describes_the_run(tmp_path):
@@ -72,3 +72,12 @@ def test_abandoned_folders_go_unless_something_is_in_them(tmp_path):
     (begun / "curve.jsonl").unlink()
     abandon()
     assert resumed.exists()  # it was not this run's claim
+
+
+def test_a_run_is_gone_on_with_by_its_own_settings_only(tmp_path):
+    with pytest.raises(DataError, match="no run to resume"):
+        agree(tmp_path, {}, ())
+    claim(tmp_path / "run", "evaluate", {"seed": 1, "episodes": 5})
+    agree(tmp_path / "run", {"seed": 1, "episodes": 9}, free=("episodes",))
+    with pytest.raises(DataError, match="had seed=1, not 2"):
+        agree(tmp_path / "run", {"seed": 2, "episodes": 5}, free=("episodes",))
