@@ -14,6 +14,12 @@ Data = dict[str, Any]
 MODES = {"active": "#8fc7a4", "hold": "#f0c36d", "recover": "#f0c36d", "retreat": "#e59866", "park": "#a9b8c6",
          "limp": "#d5d8dc"}
 
+ERRORS = {"target_mm": "target, median error (mm)", "goal_mm": "goal, median error (mm)",
+          "chunk_mrad": "joint targets, median error (mrad)", "gripper_mrad": "gripper, median error (mrad)",
+          "held": "grasps told right (share)"}  # what training reports of the episodes it held out
+
+SAID = {"warn": "with a warning", "fail": "failed", "skip": "skipped"}
+
 
 def write_report(out: Path, steps: Sequence[Data], config: Mapping[str, Any]) -> Path:
     """Write `out/report.html`; a step that left nothing is said to have left nothing. Returns the page."""
@@ -29,6 +35,8 @@ def write_report(out: Path, steps: Sequence[Data], config: Mapping[str, Any]) ->
     page = Page("Steadyhand: the whole loop", f"task {config['task']}, randomization {config['randomization']}, "
                 f"seed {config['seed']}, {minutes:.1f} minutes")
     page.cards(_cards(found, minutes))
+    for sentence in _summary(found):
+        page.text(sentence)
     _simulation(page, out, found["simulate"])
     _demonstrations(page, out, found["data"])
     _training(page, out, found["train"])
@@ -61,17 +69,51 @@ def _cards(found: Mapping[str, Data | None], minutes: float) -> list[tuple[str, 
     cards = []
     if e := found["evaluate"]:
         low, high = e["interval"]
-        cards.append((f"{e['success_rate']:.0%}", f"success on {e['episodes']} scenes never seen "
+        cards.append((f"{e['success_rate']:.0%}", f"success on {_count(e['episodes'], 'scene')} never seen "
                       f"(95 % interval {low:.0%} to {high:.0%})"))
     if d := found["data"]:
         cards.append((str(d["total_episodes"]), "verified demonstrations"))
     if t := found["train"]:
         cards.append((f"{t['parameters'] / 1e6:.2f} M", f"parameters, trained in {t['seconds'] / 60:.1f} minutes"))
     if d := found["deploy"]:
-        cards.append((f"{d['successes']}/{d['attempts']}", "jobs done over the servo bus, one with a fault"))
+        cards.append((f"{d['successes']}/{d['attempts']}", "jobs done over the servo bus, the first with a fault"))
     if s := found["selftest"]:
         cards.append((str(s["verdict"]), f"self-test, {len(s['lines'])} lines"))
     return [*cards, (f"{minutes:.1f} min", "for all of it")]
+
+
+def _summary(found: Mapping[str, Data | None]) -> list[str]:
+    """What came of it, in sentences for whoever reads no further."""
+    out = []
+    if (data := found["data"]) and (card := found["train"]) and (e := found["evaluate"]):
+        out.append(f"A policy of {card['parameters'] / 1e6:.1f} million weights learnt from {data['total_episodes']} "
+                   f"scripted demonstrations. On {_count(e['episodes'], 'scene')} that it never saw it did "
+                   f"{e['successes']} as told, from camera pictures, joint angles and the sentence alone.")
+    if result := found["deploy"]:
+        for episode in result["episodes"]:
+            if episode["fault"]:
+                out.append(_survived(episode))
+    if checks := found["selftest"]:
+        verdicts = [line["verdict"] for line in checks["lines"]]
+        out.append(f"The self-test: {verdicts.count('pass')} of {_count(len(verdicts), 'line')} passed"
+                   + "".join(f", {verdicts.count(v)} {words}" for v, words in SAID.items() if v in verdicts) + ".")
+    return out
+
+
+def _survived(episode: Data) -> str:
+    """The story of a fault that was injected: what, when it was noticed, what mended it, how the job ended."""
+    story = f"On the servo bus a fault was injected on purpose ({episode['fault']})"
+    if episode["faults"]:
+        first = episode["faults"][0]
+        story += f"; {first['start']:.2f} s into the job the arm noticed: {first['reason']}"
+    mended = [f"{h['recovery']} ({h['seconds']:.2f} s)" for h in episode["recoveries"] if h["succeeded"]]
+    if mended:
+        story += f"; what mended it: {', '.join(mended)}"
+    return f"{story}. The job ended in {'success' if episode['success'] else episode['outcome']}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _nothing(page: Page) -> None:
@@ -84,7 +126,7 @@ def _simulation(page: Page, out: Path, summary: Data | None) -> None:
         return _nothing(page)
     page.media({out / "simulate" / r["video"]: f"{r['instruction']} ({'success' if r['success'] else r['reason']})"
                 for r in summary["results"][:2]})
-    return page.text(f"Drawn by {summary['renderer']}.")
+    return page.text(f"Front camera on the left, wrist camera on the right; drawn by {summary['renderer']}.")
 
 
 def _demonstrations(page: Page, out: Path, info: Data | None) -> None:
@@ -117,7 +159,7 @@ def _training(page: Page, out: Path, card: Data | None) -> None:
     fig.legend(loc="outside upper right", ncols=2, frameon=False)
     page.plot(fig, "Training loss, and how far the named object was placed from where it stood, on episodes that "
               "were held out.")
-    shown = {k: v for k, v in card["validation"].items() if k.endswith(("_mm", "_mrad")) or k == "held"}
+    shown = {words: card["validation"][k] for k, words in ERRORS.items() if k in card["validation"]}
     page.table(list(shown), [[f"{v:.3g}" for v in shown.values()]])
     return None
 
@@ -132,7 +174,8 @@ def _evaluation(page: Page, out: Path, results: Data | None) -> None:
                 "median seconds to success", "first chunk, slowest (ms)"],
                [[results["episodes"], f"{results['success_rate']:.1%}", f"{low:.1%} to {high:.1%}",
                  f"{results['wrong_object_rate']:.1%}", f"{results['mean_progress']:.2f}",
-                 results["median_seconds"] and f"{results['median_seconds']:.1f}", f"{results['first_ms']:.1f}"]])
+                 f"{results['median_seconds']:.1f}" if results["median_seconds"] else "none succeeded",
+                 f"{results['first_ms']:.1f}"]])
     folder = out / "evaluate"
     told = {o["episode"]: o for o in results["outcomes"]}
     page.media({p: _caption(told, p) for p in sorted(folder.glob("episode_*.mp4"))[:4]})

@@ -44,6 +44,21 @@ def test_the_timeline_ends_after_the_arm_let_go():
     assert all(end == pytest.approx(begin) for (_, end), (begin, _) in itertools.pairwise(bars))
 
 
+def test_the_summary_tells_the_story_of_the_fault():
+    episode = {"fault": "servo 5 off at 3 for 0.6", "success": True, "outcome": "done",
+               "faults": [{"name": "lost_servo", "reason": "no answer from wrist_roll", "start": 3.13, "end": 3.6}],
+               "recoveries": [{"recovery": "retry", "fault": "lost_servo", "succeeded": True, "seconds": 0.58}]}
+    found = {"data": {"total_episodes": 700}, "train": {"parameters": 1.7e6},
+             "evaluate": {"episodes": 60, "successes": 52},
+             "deploy": {"episodes": [{"fault": ""}, episode]},
+             "selftest": {"lines": [{"verdict": v} for v in ("pass", "pass", "skip")]}}
+    learnt, survived, checked = demo_report._summary(found)
+    assert "700 scripted demonstrations" in learnt and "On 60 scenes that it never saw it did 52 as told" in learnt
+    assert "3.13 s into the job the arm noticed: no answer from wrist_roll" in survived
+    assert "retry (0.58 s)" in survived and survived.endswith("ended in success.")
+    assert checked == "The self-test: 2 of 3 lines passed, 1 skipped."
+
+
 @pytest.mark.slow
 def test_a_small_demo_runs_to_its_report(tmp_path):
     out = tmp_path / "demo"
