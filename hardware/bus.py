@@ -20,7 +20,7 @@ from robot.errors import BusError
 from robot.interfaces import BusStats, Clock, Port
 
 LOG = logging.getLogger(__name__)
-OK, SILENT, CORRUPT, DUPLICATE = "", "silent", "corrupt", "duplicate"
+OK, SILENT, CORRUPT, DUPLICATE, REFUSED = "", "silent", "corrupt", "duplicate", "refused"
 NOBODY = 0xFC  # an id that is never given to a servo, for asking what nobody answers
 CHUNK = 512  # bytes asked of the port at once
 TORN = 3  # joint packets that did not get through although everyone is there, after which none is asked for
@@ -160,6 +160,9 @@ class Bus:
             counters.answered += 1
             counters.flagged += reply.error != 0
             counters.took(took)
+            if len(reply.data) < size:  # an error number instead of data
+                out[servo] = Result(servo, None, reply.error, REFUSED, took)
+                continue
             problem = DUPLICATE if servo in heard.twice else OK
             counters.duplicate += servo in heard.twice
             out[servo] = Result(servo, reply.data[: size - cut], reply.error, problem, took)

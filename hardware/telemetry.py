@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hardware.bus import CORRUPT, Result
+from hardware.bus import SILENT, Result
 from hardware.calibration import Calibration
 from hardware.family import TICK_TURN, Audit, Family, Reading
 from robot.interfaces import ArmState, Health
@@ -67,7 +67,7 @@ class Telemetry:
     def take(self, s: int, result: Result, now: float) -> None:
         """Note the outcome of reading servo `s`."""
         if result.data is None:
-            self._reply[s] = int(Health.CORRUPT if result.problem == CORRUPT else Health.SILENT)
+            self._reply[s] = int(Health.SILENT if result.problem == SILENT else Health.CORRUPT)
             self._misses[s] += 1
             self._probe[s] = now + PROBE
             if self._misses[s] >= GIVE_UP:

@@ -252,7 +252,10 @@ def encode_fast(replies: list[Reply]) -> bytes:
 
 
 class _Replies:
-    """Status packets; with `expected`, all others are damage. A torn fast packet gives up its whole parts."""
+    """Status packets; with `expected`, all others are damage. A torn fast packet gives up its whole parts.
+
+    A servo that refuses says so with an error number and no data: that is a reply too.
+    """
 
     def __init__(self, expected: Mapping[int, int] | None) -> None:
         self._framer, self._expected = Framer(), expected
@@ -278,7 +281,8 @@ class _Replies:
         return out
 
     def _admit(self, reply: Reply) -> Reply | Damage:
-        if self._expected is not None and self._expected.get(reply.id, -1) != len(reply.data):
+        refused = reply.error & 0x7F and not reply.data and reply.id in (self._expected or ())
+        if self._expected is not None and self._expected.get(reply.id, -1) != len(reply.data) and not refused:
             return Damage("not what was asked for", reply.data, reply.id)
         return reply
 

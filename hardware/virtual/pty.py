@@ -55,7 +55,8 @@ class PtyLine:
             raise BusError(f"cannot make the link {self.link}: {error.strerror or error}") from error
 
     def unplug(self) -> None:
-        """Take the terminal away under whoever has it open."""
+        """Take the terminal away under whoever has it open, and the link: its number may soon be another's."""
+        self._unlink()
         for fd in (self._master, self._slave):
             if fd >= 0:
                 os.close(fd)
@@ -94,11 +95,13 @@ class PtyLine:
         return int(TERMIOS2.unpack(raw)[-1])
 
     def close(self) -> None:
-        """Unplug, and remove the link if it still is ours."""
-        name = os.ttyname(self._slave) if self._slave >= 0 else ""
+        """Unplug for good; may be called twice."""
         self.unplug()
+
+    def _unlink(self) -> None:
+        """Remove the link if it still is ours."""
         try:
-            if self.link.is_symlink() and os.readlink(self.link) in (name, ""):
+            if self._slave >= 0 and os.readlink(self.link) == os.ttyname(self._slave):
                 self.link.unlink()
         except OSError:
             return

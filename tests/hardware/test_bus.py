@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.bus import LATE, Bus
+from hardware.bus import LATE, REFUSED, Bus
 from hardware.latency import Counters, Latency
 from hardware.port import LoopbackPort
 from hardware.protocols import messages
@@ -242,3 +242,19 @@ def test_round_trips_are_counted_in_bins():
     assert counters.percentile(0.5) == pytest.approx(200e-6)
     assert counters.percentile(1.0) == float("inf")
     assert Counters().percentile(0.5) != Counters().percentile(0.5)
+
+
+def test_a_servo_that_refuses_is_heard_and_says_why():
+    """A Dynamixel answers a read that it cannot carry out with an error number and no data."""
+    clock = SimClock()
+    servos = SmallBus(*(SmallServo("xl330-m288", servo) for servo in (1, 2, 3)))
+    line = Line(servos, clock)
+    line.tamper = lambda data, reply: reply.replace(servos.codec.encode_reply(Reply(2, 0, bytes(4))),
+                                                    servos.codec.encode_reply(Reply(2, 0x84, b"")))
+    bus = Bus(line, codec("dynamixel2"), clock)
+    for servo in (1, 2, 3):
+        servos[servo].set("goal_velocity", 0)
+    results = {servo: bus.read(servo, 104, 4, retries=0) for servo in (1, 2, 3)}
+    assert [r.data for r in results.values()] == [bytes(4), None, bytes(4)]
+    assert (results[2].error, results[2].problem) == (0x84, REFUSED)
+    assert (bus.servos[2].answered, bus.servos[2].flagged, bus.servos[2].corrupt) == (1, 1, 0)

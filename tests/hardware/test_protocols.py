@@ -332,3 +332,11 @@ def test_no_bit_flip_in_a_joint_packet_makes_a_wrong_reply(reply, bit):
     reader = codec("dynamixel2").reader({r.id: 6 for r in wanted})
     heard = [*reader.feed(bytes(packet)), *reader.flush()]
     assert [r for r in heard if isinstance(r, Reply) and r not in wanted] == []
+
+
+def test_a_dynamixel_may_refuse_instead_of_answering():
+    reader = codec("dynamixel2").reader({3: 4})
+    refusal, empty = Reply(3, 0x87, b""), Reply(3, 0x80, b"")
+    assert reader.feed(codec("dynamixel2").encode_reply(refusal)) == [refusal]
+    for wrong in (empty, Reply(4, 0x07, b""), Reply(3, 0x07, b"\x01")):
+        assert [type(x) for x in reader.feed(codec("dynamixel2").encode_reply(wrong))] == [Damage]

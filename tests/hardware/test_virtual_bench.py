@@ -103,6 +103,7 @@ def test_unplug_and_plug_back(bench):
         return False
 
     assert until(gone)
+    assert not os.path.lexists(bench.port)  # the terminal's number may be somebody else's by now
     port.close()
     until(lambda: os.path.exists(bench.port))
     again = SerialPort(bench.port)
