@@ -22,6 +22,7 @@ from policies.rollout import Outcome, rollout
 from policies.statistics import wilson
 from robot import output, registry
 from robot.errors import ConfigError
+from robot.workers import deaf
 
 # Scenes of evaluation have seeds from here to twice this; demonstrations are made from 2**61 on.
 FIRST_SEED = 1_000_000_000
@@ -107,7 +108,9 @@ def _outcomes(config: Mapping[str, Any], folder: Path, todo: list[Job]) -> Itera
         yield from _serial(arguments, todo)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _begin, arguments) as pool:
+    with deaf():
+        pool = context.Pool(workers, _begin, arguments)
+    with pool:
         yield from pool.imap_unordered(_episode, todo)
 
 

@@ -76,7 +76,8 @@ def _cards(found: Mapping[str, Data | None], minutes: float) -> list[tuple[str, 
     if t := found["train"]:
         cards.append((f"{t['parameters'] / 1e6:.2f} M", f"parameters, trained in {t['seconds'] / 60:.1f} minutes"))
     if d := found["deploy"]:
-        cards.append((f"{d['successes']}/{d['attempts']}", "jobs done over the servo bus, the first with a fault"))
+        cards.append((f"{d['successes']}/{d['attempts']}", "jobs done over the servo bus"
+                      + (", the first with a fault" if d["episodes"] and d["episodes"][0]["fault"] else "")))
     if s := found["selftest"]:
         cards.append((str(s["verdict"]), f"self-test, {len(s['lines'])} lines"))
     return [*cards, (f"{minutes:.1f} min", "for all of it")]

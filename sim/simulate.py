@@ -53,6 +53,8 @@ def main(config: dict[str, Any]) -> int:
     modes = {"gallery": gallery.main, "table": trials.main}
     if config.get("mode", "rollouts") in modes:
         return modes[config["mode"]](config)
+    if config.get("mode", "rollouts") != "rollouts":
+        raise ConfigError(f"mode={config['mode']}: choose with --config-name gallery or --config-name table instead")
     if int(config["episodes"]) < 1:
         raise ConfigError(f"episodes={config['episodes']}: give at least 1")
     expert: Expert = registry.assemble(config, "expert")

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from robot import registry
 from robot.errors import ConfigError, SceneError
 from robot.output import claim, write_text
+from robot.workers import deaf
 from sim.world import PERIOD, Tabletop
 
 BATCH = 10  # seeds that a worker takes at a time
@@ -132,7 +133,9 @@ def _run(batches: list[Batch], workers: int, path: Path) -> None:
     for name in THREADS:
         os.environ.setdefault(name, "1")
     solved = 0
-    with multiprocessing.get_context("spawn").Pool(max(1, workers)) as pool, Progress() as progress:
+    with deaf():
+        crew = multiprocessing.get_context("spawn").Pool(max(1, workers))
+    with crew as pool, Progress() as progress:
         bar = progress.add_task("trying", total=sum(len(b.seeds) for b in batches))
         for done in pool.imap_unordered(_try, batches):
             with path.open("a") as file:
