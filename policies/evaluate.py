@@ -22,6 +22,7 @@ from policies.rollout import Outcome, rollout
 from policies.statistics import wilson
 from robot import output, registry
 from robot.errors import ConfigError
+from robot.interfaces import Policy
 from robot.workers import deaf
 
 # Scenes of evaluation have seeds from here to twice this; demonstrations are made from 2**61 on.
@@ -40,7 +41,8 @@ def main(config: dict[str, Any]) -> int:
     console = Console()
     if config["episodes"] < 1 or config["workers"] < 1:
         raise ConfigError("episodes= and workers= must be at least 1")
-    registry.build("loader", "checkpoint", path=config["checkpoint"])  # a bad checkpoint is said now, once
+    for path in checkpoints(config):
+        registry.build("loader", "checkpoint", path=path)  # a bad checkpoint is said now, once
     cells = grid.cells(config)
     if config["resume"] and Path(config["out"], output.CONFIG).is_file():
         output.agree(Path(config["out"]), config, FREE)
@@ -58,22 +60,31 @@ def main(config: dict[str, Any]) -> int:
     return 0
 
 
+def checkpoints(config: Mapping[str, Any]) -> list[str]:
+    """What is measured together: the same scenes for each, pooled in every cell. Raises `ConfigError` for one twice."""
+    paths = list(config.get("checkpoints") or [config["checkpoint"]])
+    if len(set(paths)) != len(paths):
+        raise ConfigError(f"checkpoints={paths} names one twice")
+    return paths
+
+
 def run(config: Mapping[str, Any], cells: list[Cell], folder: Path, console: Console) -> list[Outcome]:
     """Every outcome, in order; those already in the folder are not run again."""
-    known = {(o.cell, o.episode): o for o in read(folder / EPISODES)}
-    jobs = [Job(cell, k) for cell in cells for k in range(config["episodes"])]
-    todo = [j for j in jobs if (j.cell.name, j.episode) not in known]
+    paths = checkpoints(config)
+    known = {(o.cell, o.checkpoint or paths[0], o.episode): o for o in read(folder / EPISODES)}
+    jobs = [Job(cell, k, path) for cell in cells for path in paths for k in range(config["episodes"])]
+    todo = [j for j in jobs if j.key not in known]
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=console) as bar, (folder / EPISODES).open("a") as log:
         task = bar.add_task("evaluate", total=len(jobs), completed=len(jobs) - len(todo), note="")
         for outcome in _outcomes(config, folder, todo):
-            known[outcome.cell, outcome.episode] = outcome
+            known[outcome.cell, outcome.checkpoint, outcome.episode] = outcome
             log.write(json.dumps(outcome.to_json()) + "\n")
             log.flush()
             good = sum(o.success for o in known.values())
             bar.update(task, advance=1, note=f"{good}/{len(known)} succeeded")
-    return [known[j.cell.name, j.episode] for j in jobs]
+    return [known[j.key] for j in jobs]
 
 
 def read(path: Path) -> list[Outcome]:
@@ -99,6 +110,11 @@ class Job:
 
     cell: Cell
     episode: int
+    checkpoint: str
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.cell.name, self.checkpoint, self.episode
 
 
 def _outcomes(config: Mapping[str, Any], folder: Path, todo: list[Job]) -> Iterator[Outcome]:
@@ -128,8 +144,15 @@ def _begin(config: dict[str, Any], folder: str) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    policy = registry.build("loader", "checkpoint", path=config["checkpoint"])
-    _WORK.update(config=config, folder=Path(folder), policy=policy, cell=None, world=None)
+    _WORK.update(config=config, folder=Path(folder), policies={}, cell=None, world=None)
+
+
+def _policy(path: str) -> Policy:
+    """The policy of a checkpoint, loaded once."""
+    if path not in _WORK["policies"]:
+        _WORK["policies"][path] = registry.build("loader", "checkpoint", path=path)
+    found: Policy = _WORK["policies"][path]
+    return found
 
 
 def _world(cell: Cell) -> Any:
@@ -145,13 +168,14 @@ def _episode(job: Job) -> Outcome:
     config, folder, k = _WORK["config"], _WORK["folder"], job.episode
     world = _world(job.cell)
     seconds = config["seconds"] or getattr(getattr(world, "task", None), "seconds", 20.0)
-    outcome, film = rollout(world, _WORK["policy"], k, scene_seed(config["seed"], k), seconds, config["rate"],
-                            config["replan"], film=k < config["videos"])
+    filmed = k < config["videos"] and job.checkpoint == checkpoints(config)[0]
+    outcome, film = rollout(world, _policy(job.checkpoint), k, scene_seed(config["seed"], k), seconds, config["rate"],
+                            config["replan"], filmed, job.cell.twin)
     if film is not None:
         stem = "_".join(filter(None, (job.cell.name.replace(" ", "-"), f"episode_{k:03d}")))
         write_video(film, folder / f"{stem}.mp4")
         write_strip(film, folder / f"{stem}.png")
-    return dataclasses.replace(outcome, cell=job.cell.name)
+    return dataclasses.replace(outcome, cell=job.cell.name, checkpoint=job.checkpoint)
 
 
 def summarize(outcomes: list[Outcome]) -> dict[str, Any]:

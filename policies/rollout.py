@@ -33,6 +33,7 @@ class Outcome:
     first_ms: float  # of the first chunk
     faults: tuple[str, ...] = ()
     cell: str = ""  # of the grid it belongs to
+    checkpoint: str = ""  # whose episode it is, when several are measured together
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,9 +86,12 @@ class Film:
 
 
 def rollout(world: World, policy: Policy, episode: int, seed: int, seconds: float, rate: float = 30.0,
-            replan: float = 0.5, film: bool = False) -> tuple[Outcome, Film | None]:
-    """Run `policy` in the scene of `seed` until the job is done, at most `seconds` of simulated time."""
-    instruction = world.reset(seed)
+            replan: float = 0.5, film: bool = False, twin: int = 0) -> tuple[Outcome, Film | None]:
+    """Run `policy` in the scene of `seed` until the job is done, at most `seconds` of simulated time.
+
+    Another `twin` is the same scene with another thing asked for, in worlds that know of such.
+    """
+    instruction = world.reset(seed, twin=twin) if twin else world.reset(seed)  # type: ignore[call-arg]
     guard = Guard(world.arm, world.clock)
     guard.open()
     guard.engage()

@@ -6,11 +6,13 @@ import pytest
 from policies import evaluate
 from policies.rollout import Outcome, rollout
 from policies.statistics import wilson
-from robot import config, output
+from robot import config as configs
+from robot import output, registry
 from robot.arms.so101 import so101
 from robot.clock import SimClock
-from robot.errors import DataError
+from robot.errors import ConfigError, DataError
 from robot.interfaces import ArmState, Chunk, Frame
+from tests.policies.test_foreign import Still
 
 J, DT = 6, 0.1
 
@@ -137,9 +139,48 @@ def test_an_interrupted_log_loses_only_its_broken_line(tmp_path):
 
 def test_an_evaluation_of_other_settings_is_not_gone_on_with(tmp_path):
     out = tmp_path / "run"
-    before = config.resolve("evaluate", [f"out={out}", "seed=1"])
+    before = configs.resolve("evaluate", [f"out={out}", "seed=1"])
     output.claim(out, "evaluate", before)
     (out / evaluate.EPISODES).write_text(json.dumps(outcome(0, True).to_json()) + "\n")
     with pytest.raises(DataError, match="had seed=1, not 2"):
         evaluate.main({**before, "seed": 2, "resume": True})
     assert not (out / evaluate.RESULTS).exists()
+
+
+class Statue:
+    """Another policy that holds still."""
+
+    def reset(self, instruction):
+        self.asked = instruction
+
+    def act(self, obs):
+        return Chunk(obs.stamp + DT, DT, np.repeat(obs.state.q[None], 4, 0))
+
+
+def evaluated(tmp_path, *more):
+    config = configs.resolve("evaluate", [
+        f"checkpoints=[{__name__}:Statue,{__name__}:Still]", f"out={tmp_path / 'run'}", "episodes=2", "seconds=1",
+        "task=reach", "world.size=32", "workers=1", "videos=0", *more])
+    assert evaluate.main(config) == 0
+    return evaluate.read(tmp_path / "run" / "episodes.jsonl")
+
+
+def test_several_checkpoints_meet_the_same_scenes_and_resume(tmp_path):
+    outcomes = evaluated(tmp_path)
+    assert [o.checkpoint.split(":")[1] for o in outcomes] == ["Statue", "Statue", "Still", "Still"]
+    assert [(o.seed, o.instruction) for o in outcomes[:2]] == [(o.seed, o.instruction) for o in outcomes[2:]]
+    log = tmp_path / "run" / "episodes.jsonl"
+    log.write_text("".join(log.read_text().splitlines(True)[:3]))
+    again = evaluated(tmp_path, "resume=true", "workers=2")
+    assert [o.progress for o in again] == [o.progress for o in outcomes]
+    with pytest.raises(DataError, match="had task="):
+        evaluated(tmp_path, "resume=true", "task=stack")
+    with pytest.raises(ConfigError, match="names one twice"):
+        evaluate.checkpoints({"checkpoints": ["a", "a"]})
+
+
+def test_a_twin_is_the_same_scene_with_another_thing_asked_for():
+    world = registry.assemble(configs.resolve("evaluate", ["task=pick_place", "world.size=32"]), "world")
+    one, _ = rollout(world, Still(), 0, 5, seconds=0.3)
+    other, _ = rollout(world, Still(), 0, 5, seconds=0.3, twin=1)
+    assert one.instruction != other.instruction and one.seed == other.seed
