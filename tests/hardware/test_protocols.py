@@ -340,3 +340,13 @@ def test_a_dynamixel_may_refuse_instead_of_answering():
     assert reader.feed(codec("dynamixel2").encode_reply(refusal)) == [refusal]
     for wrong in (empty, Reply(4, 0x07, b""), Reply(3, 0x07, b"\x01")):
         assert [type(x) for x in reader.feed(codec("dynamixel2").encode_reply(wrong))] == [Damage]
+
+
+@pytest.mark.parametrize("op", [
+    messages.FactoryReset(1, False, False), messages.FactoryReset(1, True, False), messages.FactoryReset(1),
+    messages.Read(1, 600, 300), messages.Write(1, 600, bytes(300)), messages.SyncRead((1, 2), 600, 300, True),
+    messages.SyncWrite(600, ((1, bytes(300)), (2, bytes(300)))), messages.BulkRead(((1, 600, 300), (2, 300, 600))),
+    messages.BulkWrite(((1, 600, bytes(300)), (2, 300, b"\1")))])
+def test_dynamixels_take_long_blocks_and_every_kind_of_reset(op):
+    made = codec("dynamixel2")
+    assert made.listener().feed(made.encode(op)) == [op]
