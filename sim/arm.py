@@ -21,8 +21,8 @@ class _Memory:
     goal: Array
     on: bool
     queue: tuple[Array, ...]
-    side: Array
-    last: Array
+    side: list[float]
+    last: list[float]
 
 
 class SimArm:
@@ -35,7 +35,7 @@ class SimArm:
         self.servos = Servos(scene, model, wear)
         self._spec = model.spec
         self._count = self.servos.count
-        self._lowest, self._highest = np.ceil(self._spec.lower / self._count), np.floor(self._spec.upper / self._count)
+        self._least, self._most = np.ceil(self._spec.lower / self._count), np.floor(self._spec.upper / self._count)
         self._goal = self._spec.home.copy()
         self._on = False
         self._queue: deque[Array] = deque(maxlen=max(1, round(delay * HZ) + 1))
@@ -75,9 +75,16 @@ class SimArm:
         if not np.isfinite(q).all():
             bad = int(np.flatnonzero(~np.isfinite(q))[0])
             raise ArmError(f"joint {self.model.names[bad]!r} was commanded to {q[bad]}; send finite angles")
-        counts = np.clip(np.round(q / self._count), self._lowest, self._highest)
-        self._goal = counts * self._count
+        self._goal = self.rounded(q)
         return self._goal.copy()
+
+    def rounded(self, q: Array) -> Array:
+        """(..., J) rad, the goals that commands of `q` would set."""
+        return np.minimum(np.maximum(np.rint(q / self._count), self._least), self._most) * self._count
+
+    def aim(self, goal: Array) -> None:
+        """Set the goal to a row of `rounded`, unchecked: for a world that sets one every physics step."""
+        self._goal = goal
 
     def relax(self) -> None:
         self._on = False

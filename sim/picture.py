@@ -75,14 +75,27 @@ def cameras(scene: Scene, look: Look) -> Instant:
 
 def matrices(poses: NDArray[np.floating]) -> Array:
     """(N, 4, 4) of (N, 7) poses."""
-    x, y, z, w = np.asarray(poses[:, 3:], dtype=np.float64).T
-    out = np.zeros((len(poses), 4, 4))
-    out[:, 0, 0], out[:, 0, 1], out[:, 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
-    out[:, 1, 0], out[:, 1, 1], out[:, 1, 2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
-    out[:, 2, 0], out[:, 2, 1], out[:, 2, 2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
+    q = np.asarray(poses[:, 3:], dtype=np.float64)
+    out = np.zeros((len(q), 4, 4))
+    products = (q[:, :, None] * q[:, None, :]).reshape(-1, 16)
+    out[:, :3, :3] = (products @ TURN).reshape(-1, 3, 3) + np.eye(3)
     out[:, :3, 3] = poses[:, :3]
     out[:, 3, 3] = 1.0
     return out
+
+
+def _turn() -> Array:
+    """(16, 9): what the products of x, y, z, w by each other contribute to a rotation less the unit matrix."""
+    out = np.zeros((4, 4, 3, 3))
+    for k in range(3):
+        a, b = (k + 1) % 3, (k + 2) % 3
+        out[a, a, k, k] = out[b, b, k, k] = -2.0
+        out[a, b, a, b] = out[a, b, b, a] = 2.0
+        out[k, 3, a, b], out[k, 3, b, a] = -2.0, 2.0
+    return out.reshape(16, 9)
+
+
+TURN = _turn()
 
 
 def clip(view: View, aspect: float = 1.0) -> Array:

@@ -1,4 +1,4 @@
-"""All parts of a scene in one vertex buffer: drawing them, however many there are, is a single call.
+"""All parts of a scene in one vertex buffer: drawing them, however many there are, is two or three calls.
 
 Vertices are kept in their frame's coordinates and carry its number; the poses of all frames lie in one uniform
 block. For a few hundred parts of a few dozen triangles this beats instancing: software rasterisers pay about as
@@ -7,6 +7,7 @@ much for starting an instance as for drawing a box.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import moderngl
@@ -22,7 +23,9 @@ from sim.render_shaders import FRAMES
 from sim.scene import Part
 
 Floats = NDArray[np.float32]
-LAYOUT = ("3f 3f 2f 3f 1f 3f", "position", "normal", "place", "color", "frame", "surface")
+PATTERNED = ("3f 3f 2f 3f 1f 3f", "position", "normal", "place", "color", "frame", "surface")
+PLAIN = ("3f 3f 8x 3f 1f 3f", "position", "normal", "color", "frame", "surface")
+BARE = ("3f 32x 1f 12x", "position", "frame")
 STRIDE = 15 * 4  # bytes
 
 
@@ -34,7 +37,9 @@ class Batch:
         self._frames = device.context.buffer(reserve=FRAMES * 48, dynamic=True)
         self._vertices: moderngl.Buffer | None = None
         self._faces: moderngl.Buffer | None = None
-        self._arrays: list[moderngl.VertexArray] = []
+        self._arrays: dict[tuple[bool, bool], moderngl.VertexArray] = {}
+        self._outline: moderngl.VertexArray | None = None
+        self._ranges: list[tuple[bool, int, int]] = []
 
     def load(self, parts: Sequence[Part], layers: Sequence[int], largest: float) -> None:
         """Lay out `parts`; those of a half diagonal over `largest` (m) receive shadows and cast none.
@@ -45,18 +50,24 @@ class Batch:
             raise SceneError(f"a scene of over {FRAMES} bodies and links cannot be drawn")
         meshes = [mesh_of(part.shape) for part in parts]
         radii = [_extent(part, mesh) for part, mesh in zip(parts, meshes)]
-        order = sorted(range(len(parts)), key=lambda i: radii[i])
+        # The largest come last: tables are mostly hidden, and what is hidden costs nothing. Plain and patterned parts
+        # are drawn by programs of their own, since looking up patterns is dear.
+        order = sorted(range(len(parts)), key=lambda i: (*_turn(radii[i] > largest, layers[i] > 0), radii[i]))
         casting = [i for i in order if radii[i] <= largest]
         self._casters = np.array([parts[i].frame for i in casting], dtype=np.int64)
-        self._middles = np.array([parts[i].shape.position for i in casting]).reshape(-1, 3)
+        self._middles = np.array([parts[i].shape.position for i in casting]).reshape(-1, 3, 1)
         self._radii = np.array([radii[i] for i in casting])
         rows, faces, first = [], [], 0
-        for i in order:  # the largest come last: tables are mostly hidden, and what is hidden costs nothing
+        for i in order:
             rows.append(_vertices(parts[i], meshes[i], layers[i]))
             faces.append(meshes[i].faces.ravel() + np.uint32(first))
             first += len(rows[-1])
-        self._count = sum(map(len, faces))
         self._casting = sum(map(len, faces[: len(casting)]))
+        self._ranges, start = [], 0
+        for pattern, group in itertools.groupby(zip(order, faces), lambda pair: layers[pair[0]] > 0):
+            count = sum(len(drawn) for _, drawn in group)
+            self._ranges.append((pattern, start, count))
+            start += count
         self._upload(np.concatenate(rows).tobytes(), np.concatenate(faces).tobytes())
 
     def _upload(self, vertices: bytes, faces: bytes) -> None:
@@ -67,43 +78,49 @@ class Batch:
             ctx = self._device.context
             self._vertices = ctx.buffer(reserve=2 * len(vertices))
             self._faces = ctx.buffer(reserve=2 * len(faces))
-            whole = (self._vertices, *LAYOUT)
-            bare = (self._vertices, "3f 32x 1f 12x", "position", "frame")
-            self._arrays = [ctx.vertex_array(program, [whole], self._faces) for program in self._device.surface]
-            self._arrays.append(ctx.vertex_array(self._device.shadow, [bare], self._faces))
+            self._arrays = {
+                key: ctx.vertex_array(program, [(self._vertices, *(PATTERNED if key[1] else PLAIN))], self._faces)
+                for key, program in self._device.surface.items()}
+            self._outline = ctx.vertex_array(self._device.shadow, [(self._vertices, *BARE)], self._faces)
         self._vertices.write(vertices)  # type: ignore[union-attr]
         self._faces.write(faces)  # type: ignore[union-attr]
 
-    def place(self, poses: NDArray[np.floating]) -> tuple[Array, Array]:
-        """Move every frame to its pose; `poses` (F, 7).
+    def place(self, world: Array) -> tuple[Array, Array]:
+        """Move every frame to its pose; `world` (F, 4, 4).
 
         Returns centres (C, 3) and radii (C,) in m of spheres around what casts shadows.
         """
-        world = matrices(poses)
         self._frames.write(np.ascontiguousarray(world[:, :3], dtype=np.float32))
         of = world[self._casters]
-        return (of[:, :3, :3] @ self._middles[:, :, None])[:, :, 0] + of[:, :3, 3], self._radii
+        return (of[:, :3, :3] @ self._middles)[:, :, 0] + of[:, :3, 3], self._radii
 
     def shadow(self) -> None:
         """Draw whatever casts shadows into the current target."""
         self._frames.bind_to_uniform_block(2)
-        self._arrays[2].render(moderngl.TRIANGLES, self._casting)
+        if self._outline is not None:
+            self._outline.render(moderngl.TRIANGLES, self._casting)
 
     def surfaces(self, view: int, geometry: bool) -> None:
         """Draw everything as `view` sees it into the current target."""
-        self._device.surface[geometry]["view"].value = view
-        self._arrays[geometry].render(moderngl.TRIANGLES, self._count)
+        for pattern, first, count in self._ranges:
+            self._device.surface[geometry, pattern]["view"].value = view
+            self._arrays[geometry, pattern].render(moderngl.TRIANGLES, count, first=first)
 
     def _forget(self) -> None:
-        for thing in (*self._arrays, self._vertices, self._faces):
+        for thing in (*self._arrays.values(), self._outline, self._vertices, self._faces):
             if thing is not None:
                 thing.release()
-        self._arrays, self._vertices, self._faces = [], None, None
+        self._arrays, self._outline, self._vertices, self._faces = {}, None, None, None
 
     def release(self) -> None:
         """Give back all buffers; may be called twice."""
         self._forget()
         self._frames.release()
+
+
+def _turn(large: bool, pattern: bool) -> tuple[bool, bool]:
+    """When a part is drawn: small before large, and all patterned ones on end."""
+    return large, pattern != large
 
 
 def _vertices(part: Part, mesh: Mesh, layer: int) -> Floats:

@@ -18,12 +18,12 @@ class NoGlError(SteadyhandError):
 
 @dataclass(frozen=True)
 class Device:
-    """A context and its programs; the pair of surface and backdrop programs is by `geometry` wanted or not."""
+    """A context and its programs: of surfaces by (`geometry` wanted, patterned), of backdrops by `geometry` wanted."""
 
     context: moderngl.Context
     shadow: moderngl.Program
-    surface: tuple[moderngl.Program, moderngl.Program]
-    backdrop: tuple[moderngl.Program, moderngl.Program]
+    surface: dict[tuple[bool, bool], moderngl.Program]
+    backdrop: dict[bool, moderngl.Program]
     name: str
 
 
@@ -49,17 +49,20 @@ def _make() -> Device:
     except Exception as error:  # the loader raises nothing narrower
         hint = "on Debian: apt install libegl1 libgl1-mesa-dri"
         raise NoGlError(f"no OpenGL 4.3 through EGL ({error}); {hint}") from error
-    define = ("", "#define GEOMETRY 1")
-    surface = tuple(context.program(vertex_shader=shaders.SURFACE_VERTEX,
-                                    fragment_shader=shaders.SURFACE_FRAGMENT % {"define": d}) for d in define)
-    backdrop = tuple(context.program(vertex_shader=shaders.BACKDROP_VERTEX,
-                                     fragment_shader=shaders.BACKDROP_FRAGMENT % {"define": d}) for d in define)
+    surface, backdrop = {}, {}
+    for geometry in (False, True):
+        define = "#define GEOMETRY 1\n" * geometry
+        backdrop[geometry] = context.program(vertex_shader=shaders.BACKDROP_VERTEX,
+                                             fragment_shader=shaders.BACKDROP_FRAGMENT % {"define": define})
+        for pattern in (False, True):
+            text = shaders.SURFACE_FRAGMENT % {"define": define + "#define PATTERN 1\n" * pattern}
+            surface[geometry, pattern] = context.program(vertex_shader=shaders.SURFACE_VERTEX, fragment_shader=text)
     shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
-    for program in (shadow, *surface, *backdrop):
+    for program in (shadow, *surface.values(), *backdrop.values()):
         for block, slot in (("Views", 0), ("Lights", 1), ("Frames", 2)):
             if block in program:
                 program[block].binding = slot
         for sampler, slot in (("patterns", 0), ("shadows", 1)):
             if sampler in program:
                 program[sampler].value = slot
-    return Device(context, shadow, surface, backdrop, str(context.info["GL_RENDERER"]))  # type: ignore[arg-type]
+    return Device(context, shadow, surface, backdrop, str(context.info["GL_RENDERER"]))

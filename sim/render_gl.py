@@ -1,4 +1,4 @@
-"""The fast renderer: poses from Bullet, one multi-draw of instanced meshes a view, one atlas, one read-back."""
+"""The fast renderer: poses from Bullet, two or three draws a view, all views in one atlas, one read-back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot.interfaces import Array
-from sim.look import Look, View
+from sim.look import Look
 from sim.picture import NOTHING, Instant, Picture, clip, matrices
 from sim.render_batch import Batch
 from sim.render_device import Device, device
@@ -44,7 +44,7 @@ class GlRenderer:
         self._map.repeat_x = self._map.repeat_y = False
         self._map_target = ctx.framebuffer(depth_attachment=self._map)
         self._targets: dict[tuple[int, int, bool], moderngl.Framebuffer] = {}
-        self._backdrops = [ctx.vertex_array(program, []) for program in self._device.backdrop]
+        self._backdrops = {key: ctx.vertex_array(program, []) for key, program in self._device.backdrop.items()}
         self._layers: dict[str, int] = {}
         self._batch = Batch(self._device)
         self._look: Look | None = None
@@ -59,8 +59,10 @@ class GlRenderer:
         """See `Renderer.load`."""
         layers = self._upload([*(part.material for part in parts), look.background])
         self._batch.load(parts, layers, LARGEST)
-        self._key = np.array(look.lights[0].direction) / np.linalg.norm(look.lights[0].direction)
-        self._lights.write(_light_block(look, self._key, layers[-1]), offset=80)
+        key = np.array(look.lights[0].direction) / np.linalg.norm(look.lights[0].direction)
+        self._lights.write(_light_block(look, key, layers[-1]), offset=80)
+        self._shade = _seen_from(key)
+        self._clips = np.array([clip(view) for view in look.views.values()])
         self._look = look
 
     def _upload(self, materials: list[Material]) -> list[int]:
@@ -82,52 +84,49 @@ class GlRenderer:
         """See `Renderer.draw`. Raises `RuntimeError` before `load`."""
         if self._look is None:
             raise RuntimeError("no scene has been loaded")
-        frames = len(instant) - len(self._look.views)
-        self._cast_shadows(self._batch.place(instant[:frames]))
-        views, cameras = list(self._look.views.items()), instant[frames:]
+        names, world = list(self._look.views), matrices(instant)
+        frames = len(world) - len(names)
+        self._cast_shadows(self._batch.place(world[:frames]))
+        blocks = _view_blocks(self._clips, world[frames:], self._look.lens.exposure)
         out: dict[str, Picture] = {}
-        for start in range(0, len(views), VIEWS):
+        for start in range(0, len(names), VIEWS):
             part = slice(start, start + VIEWS)
-            out |= self._atlas(views[part], cameras[part], size, seed + start, geometry)
+            out |= self._atlas(names[part], blocks[part], size, seed + start, geometry)
         return out
 
     def _cast_shadows(self, casters: tuple[Array, Array]) -> None:
         """Draw the shadow map, fitted to the spheres (centres (C, 3), radii (C,)) that cast."""
         ctx, texel = self._device.context, 1.0 / self._map.size[0]
-        shade, step = _shade_matrix(self._key, *casters, 1 - 2 * MARGIN * texel)
-        bias = [texel, texel * self._softness, 2.5 * texel * step, 0.0]
-        self._lights.write(np.array([*shade.T.ravel(), *bias], dtype=np.float32).tobytes())
+        shade, step = _shade_matrix(self._shade, *casters, 1 - 2 * MARGIN * texel)
+        bias = (texel, texel * self._softness, 2.5 * texel * step, 0.0)
+        self._lights.write(np.append(shade.T, bias).astype(np.float32))
         self._lights.bind_to_uniform_block(1)
-        ctx.enable_only(moderngl.DEPTH_TEST)
+        ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        ctx.front_face = "cw"
         self._map_target.use()
         self._map_target.clear(depth=1.0)
         self._batch.shadow()
 
-    def _atlas(self, views: Sequence[tuple[str, View]], cameras: Instant, size: int, seed: int,
+    def _atlas(self, names: Sequence[str], blocks: NDArray[np.float32], size: int, seed: int,
                geometry: bool) -> dict[str, Picture]:
         """Views below each other in one target, read back at once."""
-        assert self._look is not None
-        ctx, exposure = self._device.context, self._look.lens.exposure
-        target = self._target(size, size * len(views), geometry)
-        blocks = [_view_block(view, pose, exposure) for (_, view), pose in zip(views, matrices(cameras))]
-        self._views.write(b"".join(blocks))
+        ctx = self._device.context
+        target = self._target(size, size * len(names), geometry)
+        self._views.write(blocks)
         self._views.bind_to_uniform_block(0)
         self._lights.bind_to_uniform_block(1)
         self._patterns.use(0)
         self._map.use(1)
         target.use()
         target.clear(depth=1.0)
-        ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        ctx.front_face = "cw"
         ctx.depth_func = "<="
-        for k in range(len(views)):
+        for k in range(len(names)):
             target.viewport = (0, k * size, size, size)
             self._batch.surfaces(k, geometry)
             self._device.backdrop[geometry]["view"].value = k
             self._backdrops[geometry].render(moderngl.TRIANGLES, vertices=3)
-        ctx.front_face = "ccw"
-        target.viewport = (0, 0, size, size * len(views))
-        return self._collect(target, [name for name, _ in views], size, seed, geometry)
+        target.viewport = (0, 0, size, size * len(names))
+        return self._collect(target, names, size, seed, geometry)
 
     def _collect(self, target: moderngl.Framebuffer, names: Sequence[str], size: int, seed: int,
                  geometry: bool) -> dict[str, Picture]:
@@ -164,7 +163,8 @@ class GlRenderer:
         for target in self._targets.values():
             _drop(target)
         self._targets.clear()
-        for thing in (*self._backdrops, self._map_target, self._map, self._patterns, self._lights, self._views):
+        held = (self._map_target, self._map, self._patterns, self._lights, self._views)
+        for thing in (*self._backdrops.values(), *held):
             thing.release()
         self._look = None
 
@@ -180,15 +180,22 @@ def linear(rgba: Sequence[float]) -> NDArray[np.float64]:
     return np.clip(np.asarray(rgba[:3], dtype=np.float64), 0.0, 1.0) ** 2
 
 
-def _view_block(view: View, pose: Array, exposure: float) -> bytes:
-    """One `View` of the shaders. Clip space has y down, so that row 0 read back is the picture's top."""
-    project = clip(view)
-    inverse = np.eye(4)
-    inverse[:3, :3], inverse[:3, 3] = pose[:3, :3].T, -pose[:3, :3].T @ pose[:3, 3]
-    rays = np.eye(4)
-    rays[:3, :3] = pose[:3, :3] @ np.diag([1 / project[0, 0], 1 / project[1, 1], 1.0])
-    eye = np.array([*pose[:3, 3], exposure])
-    return np.concatenate([(project @ inverse).T.ravel(), rays.T.ravel(), eye]).astype(np.float32).tobytes()
+def _view_blocks(clips: Array, poses: Array, exposure: float) -> NDArray[np.float32]:
+    """(V, 36) `View` of the shaders, of (V, 4, 4) clip matrices and poses of optical frames.
+
+    Clip space has y down, so that row 0 read back is the picture's top.
+    """
+    count, turned = len(poses), poses[:, :3, :3].transpose(0, 2, 1)
+    inverse, rays, out = np.zeros((count, 4, 4)), np.zeros((count, 4, 4)), np.empty((count, 36), np.float32)
+    inverse[:, :3, :3], inverse[:, 3, 3] = turned, 1.0
+    inverse[:, :3, 3] = -(turned @ poses[:, :3, 3:])[:, :, 0]
+    rays[:, :3, :3], rays[:, 3, 3] = poses[:, :3, :3], 1.0
+    rays[:, :3, 0] /= clips[:, :1, 0]
+    rays[:, :3, 1] /= clips[:, 1:2, 1]
+    out[:, :16] = (clips @ inverse).transpose(0, 2, 1).reshape(count, 16)
+    out[:, 16:32] = rays.transpose(0, 2, 1).reshape(count, 16)
+    out[:, 32:35], out[:, 35] = poses[:, :3, 3], exposure
+    return out
 
 
 def _light_block(look: Look, direction: Array, backdrop_layer: int) -> bytes:
@@ -204,12 +211,16 @@ def _light_block(look: Look, direction: Array, backdrop_layer: int) -> bytes:
     return rows.tobytes()
 
 
-def _shade_matrix(direction: Array, centers: Array, radii: Array, fill: float) -> tuple[Array, float]:
-    """(4, 4) world to the shadow map's clip space, an orthographic look from the light at some spheres, and
-    how much of the world (m) the map's whole width spans. They fill the share `fill` of the map."""
+def _seen_from(direction: Array) -> Array:
+    """(3, 3) rotation into a frame that looks along a light of unit `direction` (towards it)."""
     side = np.cross(direction, (0.0, 0.0, 1.0) if abs(direction[2]) < 0.99 else (1.0, 0.0, 0.0))
     side /= np.linalg.norm(side)
-    turn = np.stack([side, np.cross(side, direction), -direction])
+    return np.stack([side, np.cross(side, direction), -direction])
+
+
+def _shade_matrix(turn: Array, centers: Array, radii: Array, fill: float) -> tuple[Array, float]:
+    """(4, 4) world to the shadow map's clip space, an orthographic look from the light at some spheres, and
+    how much of the world (m) the map's whole width spans. They fill the share `fill` of the map."""
     out = np.eye(4)
     if not len(centers):
         return out, 1.0

@@ -90,7 +90,11 @@ void main() {
     vec3 h = key_direction.xyz + normalize(to_eye);
     float across = max(dot(facing, h), 0.0);
     float glint = finish.z * pow(across * across / (dot(facing, facing) * dot(h, h)), finish.y);
-    float pattern = finish.x > 0.5 ? texture(patterns, vec3(uv, finish.x)).r : 1.0;
+#ifdef PATTERN
+    float pattern = texture(patterns, vec3(uv, finish.x)).r;
+#else
+    float pattern = 1.0;
+#endif
     vec3 direct = pattern * key + glint * step(1e-4, key.r + key.g + key.b) * key_color.rgb;
     rgb = vec4(develop(pattern * base + lit() * direct), 1.0);
 #ifdef GEOMETRY

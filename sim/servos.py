@@ -83,8 +83,8 @@ class Servos:
         if driver:
             self.limit[-1] = min(self.limit[-1], PINCH * self.ratio[-1])
         self._figures([_servo(model, j.model) for j in model.joints], wear)
-        self.side = np.zeros(len(self.index))  # which side of its backlash each joint lies on
-        self.last = np.zeros(len(self.index))  # rad, the goal before this one
+        self.side = [0.0] * len(self.index)  # which side of its backlash each joint lies on
+        self.last = [0.0] * len(self.index)  # rad, the goal before this one
 
     def _figures(self, servos: list[Servo], wear: Wear) -> None:
         def row(key: str) -> Array:
@@ -95,8 +95,9 @@ class Servos:
         self.stiffness = np.where(stiffness > 0, stiffness, self.stall / SOFT) * wear.stiffness
         self.dead_band, self.play = row("dead_band") * wear.dead_band, 0.5 * (row("backlash") * wear.backlash)
         self.lead = row("lead")
-        self.braked = bool(self.lead.any())
         self.top, self.count = self.speed * wear.speed, 2 * np.pi / row("counts")
+        columns = (self.ratio, self.play, self.lead, self.dead_band, self.gain, self.top, self.friction, self.stiffness)
+        self._rows = np.column_stack(columns).tolist()
         damping = row("damping")
         for k, value in [*zip(self.index, damping), *((f[0], damping[f[1]]) for f in self.follow)]:
             pybullet.changeDynamics(self.id, k, jointDamping=float(value), maxJointVelocity=20.0,
@@ -114,28 +115,29 @@ class Servos:
             pybullet.resetJointState(self.id, k, float(angle), physicsClientId=self.scene.client)
         for k, of, ratio in self.follow:
             pybullet.resetJointState(self.id, k, float(q[of]) * ratio, physicsClientId=self.scene.client)
-        self.last, self.side = np.asarray(q, dtype=float).copy(), np.zeros(len(self.index))
+        self.last, self.side = np.asarray(q, dtype=float).tolist(), [0.0] * len(self.index)
 
     def drive(self, goal: Array, limit: Array) -> None:
         """Set the motors for one physics step towards `goal` (J,) rad; `limit` (J,) N·m, 0 is limp."""
         states = pybullet.getJointStates(self.id, self.index, self.scene.client)
-        q = np.array([s[0] for s in states]) / self.ratio
-        moved = goal - self.last
-        self.side = np.where(np.abs(moved) > 1e-6, np.sign(moved), self.side)
-        self.last = goal
-        error = goal - q - self.side * self.play
-        if self.braked:
-            error = error - self.lead * np.array([s[1] for s in states]) / self.ratio
-        size = np.abs(error)
-        error = np.where(size > self.dead_band, error, 0.0)
-        velocity = np.minimum(np.maximum(self.gain * error, -self.top), self.top)
-        force = np.minimum(self.friction + self.stiffness * size, limit)
-        pybullet.setJointMotorControlArray(self.id, self.index, pybullet.VELOCITY_CONTROL,
-                                           targetVelocities=(velocity * self.ratio).tolist(),
-                                           forces=(force / self.ratio).tolist(),
-                                           physicsClientId=self.scene.client)
+        wanted, before, side = np.asarray(goal, dtype=float).tolist(), self.last, self.side
+        speeds, forces = [], []
+        # Floats, not arrays: for half a dozen joints they are several times as fast, and this runs 240 times a second.
+        for k, (state, most, row) in enumerate(zip(states, limit.tolist(), self._rows)):
+            ratio, play, lead, dead_band, gain, top, friction, stiffness = row
+            moved = wanted[k] - before[k]
+            if abs(moved) > 1e-6:
+                side[k] = 1.0 if moved > 0 else -1.0
+            error = wanted[k] - state[0] / ratio - side[k] * play - lead * state[1] / ratio
+            size = abs(error)
+            speeds.append(min(max(gain * error, -top), top) * ratio if size > dead_band else 0.0)
+            forces.append(min(friction + stiffness * size, most) / ratio)
+        self.last = wanted
+        pybullet.setJointMotorControlArray(self.id, self.index, pybullet.VELOCITY_CONTROL, targetVelocities=speeds,
+                                           forces=forces, physicsClientId=self.scene.client)
         for k, of, ratio in self.follow:
-            pybullet.setJointMotorControl2(self.id, k, pybullet.POSITION_CONTROL, targetPosition=q[of] * ratio,
+            there = states[of][0] / self._rows[of][0] * ratio
+            pybullet.setJointMotorControl2(self.id, k, pybullet.POSITION_CONTROL, targetPosition=there,
                                            force=RACK * float(limit[of]) / ratio, physicsClientId=self.scene.client)
 
 

@@ -29,6 +29,7 @@ from sim.tasks import Task
 
 PERIOD = 0.1  # s, of one `step`: the policy's
 STEPS = round(PERIOD * HZ)  # physics steps in it
+SHARES = np.arange(1, STEPS + 1)[:, None] / STEPS  # of the way, that each of them ends at
 TABLE = (0.9, 1.3, 0.04)  # m
 EXPOSE = 8  # physics steps between two pictures of a camera: 30 Hz
 THINGS, LETTERS = 6, 16  # named things in the labels, and characters of a name
@@ -137,10 +138,12 @@ class Tabletop:
     def step(self, q: Array) -> Array:
         """One period of 0.1 s in which the joint target moves evenly from the last one to `q`; returns it as sent."""
         first, last = self._target, np.asarray(q, dtype=np.float64)
+        self._arm.command(last)  # refuses what is no target
         start = self.clock.now()
-        for k in range(1, STEPS + 1):
-            self._target = self._arm.command(first + (last - first) * (k / STEPS))
+        for k, goal in enumerate(self._arm.rounded(first + (last - first) * SHARES), 1):
+            self._arm.aim(goal)
             self.clock.wait(start + k / HZ)
+        self._target = goal.copy()
         return self._target
 
     def _advance(self, until: float) -> None:
