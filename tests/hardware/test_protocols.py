@@ -350,3 +350,18 @@ def test_a_dynamixel_may_refuse_instead_of_answering():
 def test_dynamixels_take_long_blocks_and_every_kind_of_reset(op):
     made = codec("dynamixel2")
     assert made.listener().feed(made.encode(op)) == [op]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_request_that_comes_byte_by_byte_is_heard_once(name):
+    data, ear = codec(name).encode(messages.Ping(3)), codec(name).listener()
+    whole = codec(name).listener().feed(data)
+    assert len(whole) == 1 and not isinstance(whole[0], Damage)
+    assert [op for byte in data for op in ear.feed(bytes((byte,)))] == whole
+
+
+@pytest.mark.parametrize("false", ["ff ff fd 07", "ff ff fd 00 fd", "ff ff fd 00 03 02 00", "ff ff fd 00 03 ff ff"])
+def test_a_dynamixel_header_that_cannot_be_one_delays_nothing(false):
+    good = Reply(3, 0, b"\x01\x02")
+    stream = bytes.fromhex(false) + codec("dynamixel2").encode_reply(good)
+    assert codec("dynamixel2").reader().feed(stream) == [Damage("noise", bytes.fromhex(false)), good]
