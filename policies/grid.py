@@ -74,9 +74,9 @@ def write(folder: Path, config: Mapping[str, Any], made: Sequence[Cell], outcome
 
 def _pooled(nominal: Sequence[Sequence[Outcome]], changed: Sequence[Sequence[Outcome]]) -> dict[str, Any]:
     """One condition over all tasks: rate and drop in points against the same scenes as trained, with intervals."""
-    before, after = ([float(o.success) for part in parts for o in part] for parts in (nominal, changed))
+    before, after = ([o.success for part in parts for o in part] for parts in (nominal, changed))
     wrong = sum(o.wrong_object for part in changed for o in part)
-    good, n = int(sum(after)), len(after)
+    good, n = sum(after), len(after)
     drop, low, high = (100 * x for x in paired(before, after))
     return {"episodes": n, "success_rate": good / n, "interval": list(wilson(good, n)), "drop_points": drop,
             "drop_interval": [low, high], "wrong_object_rate": wrong / n,
@@ -98,7 +98,7 @@ def _page(config: Mapping[str, Any], found: Mapping[str, Any], tasks: Sequence[s
           conditions: Sequence[str]) -> Page:
     pooled, table, runs = found["conditions"], found["cells"], found["checkpoints"]
     scenes, count = config["episodes"], len(runs)
-    page = Page("Generalisation", f"{scenes * count} episodes a cell ({count} checkpoints, {scenes} scenes each), "
+    page = Page("Generalisation", f"{scenes * count} episodes a cell (checkpoints: {count}, scenes: {scenes}), "
                 f"seed {config['seed']}; the same scenes in every cell of a task")
     page.cards(_cards(pooled))
     page.section("Success by task and condition", "Percent of episodes, with the 95 % Wilson interval below. Each "
@@ -110,7 +110,7 @@ def _page(config: Mapping[str, Any], found: Mapping[str, Any], tasks: Sequence[s
     page.table(["condition", "success", "drop", "95 % interval", "wrong object held"],
                [[c, f"{r['success_rate']:.0%}", f"{r['drop_points']:.1f}",
                  "{:.1f} to {:.1f}".format(*r["drop_interval"]), f"{r['wrong_object_rate']:.1%}"]
-                for c, r in pooled.items()])
+                for c, r in pooled.items() if c != NOMINAL])
     page.section("Checkpoints", "As trained, over all tasks.")
     page.table(["checkpoint", "episodes", "success", "95 % interval"],
                [[path, r["episodes"], f"{r['success_rate']:.0%}", "{:.0%} to {:.0%}".format(*r["interval"])]
@@ -142,7 +142,8 @@ def _seconds(value: float | None) -> str:
 def _heat(table: Mapping[str, Any], pooled: Mapping[str, Any], tasks: Sequence[str], conditions: Sequence[str]) -> str:
     """An HTML table, one row a condition and a column a task, coloured from red (0) to green (1)."""
     many = len(tasks) > 1
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in (*tasks, *(["all"] if many else [])))
+    names = (*tasks, *(["all"] if many else []))
+    head = "".join(f'<th style="text-align:center">{html.escape(name)}</th>' for name in names)
     rows = []
     for condition in conditions:
         found = [table[f"{task} {condition}"] for task in tasks] + ([pooled[condition]] if many else [])

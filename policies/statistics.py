@@ -20,11 +20,16 @@ def wilson(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def paired(first: Sequence[float], second: Sequence[float], z: float = Z95) -> tuple[float, float, float]:
-    """Mean of `first - second`, measured in the same scenes, and its normal 95 % interval."""
+def paired(first: Sequence[bool], second: Sequence[bool], z: float = Z95) -> tuple[float, float, float]:
+    """How much more often `first` succeeded than `second` in the same trials, and the 95 % interval of that.
+
+    The interval counts half a trial more of each kind (A. Agresti, Y. Min, Statistics in Medicine 24, 2005).
+    """
     if len(first) != len(second) or not first:
         raise ValueError(f"{len(first)} and {len(second)} outcomes are no pairs")
-    gaps = [a - b for a, b in zip(first, second)]
-    mean = sum(gaps) / len(gaps)
-    spread = math.sqrt(sum((g - mean) ** 2 for g in gaps) / max(len(gaps) - 1, 1) / len(gaps))
-    return mean, mean - z * spread, mean + z * spread
+    lost = sum(a and not b for a, b in zip(first, second))
+    won = sum(b and not a for a, b in zip(first, second))
+    n = len(first) + 2
+    middle = (lost - won) / n
+    half = z * math.sqrt(lost + won + 1 - n * middle**2) / n
+    return (lost - won) / len(first), max(-1.0, middle - half), min(1.0, middle + half)
