@@ -36,12 +36,11 @@ def moving(lab: Lab, joint: int) -> bool:
 
 
 def lagging(gap: float) -> Exposure:
-    """The joint is told to be `gap` (rad) from where it is, or says that it is."""
+    """The joint is told to be `gap` (rad) from where it says that it is; where it really is, nobody can see."""
 
     def exposed(lab: Lab, joint: int) -> bool:
-        goal, state = lab.guard.goal[joint], lab.last_state
-        true = abs(goal - lab.rig.state.q[joint])
-        return bool(true > gap or (state is not None and abs(goal - state.q[joint]) > gap))
+        state = lab.last_state
+        return bool(state is not None and abs(lab.guard.goal[joint] - state.q[joint]) > gap)
 
     return exposed
 
