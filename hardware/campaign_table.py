@@ -35,7 +35,8 @@ def row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     met = [b for b in blows if b["exposed"] is not None]
     late = [b["noticed"] - max(b["onset"], b["exposed"]) for b in met if b["noticed"] is not None]
     within = sum(x <= case.deadline for x in late)
-    rest = [b["at_rest"] - max(b["onset"], b["exposed"]) for b in met if b["at_rest"] is not None and case.stops]
+    rest = [max(0.0, b["at_rest"] - max(b["onset"], b["exposed"]))
+            for b in met if b["at_rest"] is not None and case.stops]
     back = [b["working"] - b["onset"] for b in met if b["working"] is not None]
     judged = [r for r in runs if not r["blows"] or r["blows"][0]["exposed"] is not None]
     before = sum(b["onset"] for b in blows) / 3600.0  # h

@@ -85,7 +85,7 @@ class Watcher:
             if now <= blow.onset:
                 continue
             self._expose(k, blow, case, joint, now)
-            self._note(blow, now)
+            self._note(k, blow, now)
             if blow.noticed is None:
                 continue
             if blow.at_rest is None and lab.monitor.at_rest:
@@ -105,12 +105,12 @@ class Watcher:
         if now - since >= case.shows:
             blow.exposed = since
 
-    def _note(self, blow: Blow, now: float) -> None:
+    def _note(self, k: int, blow: Blow, now: float) -> None:
         if blow.noticed is None:
             for name in self._lab.verdict.active:
                 if name in CASES[blow.case].notice:
                     blow.noticed, blow.by = now, name
-                    blow.exposed = now if blow.exposed is None else blow.exposed
+                    blow.exposed = self._since.get(k, now) if blow.exposed is None else blow.exposed
 
     def _over(self, blow: Blow, now: float) -> bool:
         if now < blow.onset + QUIET:

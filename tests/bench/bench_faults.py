@@ -35,6 +35,9 @@ JOINT = {"reply_off": "gripper", "servo_off": "wrist_flex", "encoder_slip": "sho
 BENCH = ("reply_off", "reply_garbage", "reply_slow", "bus_off", "bus_garbage", "adapter_off", "servo_off", "supply_off",
          "supply_low", "config", "hot", "motor_stuck", "motor_off", "encoder_slip", "encoder_noise", "servo_stuck")
 PROCESS = {"policy_nan": "nan", "policy_wild": "wild", "policy_slow": "slow", "loop_frozen": "", "loop_killed": ""}
+WORDS = {"policy_nan": "policy asks for what is not a number, 1 s", "policy_wild": "policy asks for 2 rad more, 1 s",
+         "policy_slow": "policy takes 2.5 s for an answer", "loop_frozen": "control process stopped (SIGSTOP), 1 s",
+         "loop_killed": "control process killed (SIGKILL)"}
 LONG = {"supply_low": 16.0, "hot": 16.0, "policy_nan": 10.0, "policy_wild": 10.0, "policy_slow": 12.0}  # s to look on
 PATIENCE = 8.0  # s, otherwise
 
@@ -153,12 +156,8 @@ def table() -> Iterator[dict[str, dict[str, Seen]]]:
 
 
 def text(name: str) -> str:
-    """The fault in words of the grammar."""
-    if name == "loop_frozen":
-        return "control process stopped for 1 s (SIGSTOP)"
-    if name == "loop_killed":
-        return "control process killed (SIGKILL)"
-    return CASES[name].text.format(joint=JOINT.get(name, "shoulder_lift"))
+    """The fault in the words of the grammar, or what happens to policy and process."""
+    return WORDS[name] if name in WORDS else CASES[name].text.format(joint=JOINT.get(name, "shoulder_lift"))
 
 
 def strike(name: str, bench: Bench, running: Ours | Peer) -> None:

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from hardware.campaign_trial import trial
+from hardware.campaign_trial import seed_of, trial
 from hardware.heartbeat import Word
 from hardware.lab import Lab, Workshop
 from robot import config
@@ -44,6 +44,13 @@ def test_the_same_seed_is_the_same_run(shop):
     assert first == again
     assert first["outcome"] == "done" and first["success"]
     assert first["blows"][0]["by"] == "non_finite_action"
+
+
+def test_a_jam_counts_from_when_it_begins_to_show(shop):
+    made = trial(shop, "row", ("motor_stuck",), 0, seed_of(0, "row", "motor_stuck", 0))
+    blow = made.blows[0]
+    assert blow.onset < blow.exposed < blow.noticed < blow.exposed + 0.8
+    assert made.outcome == "done" and made.success
 
 
 def test_what_cannot_be_broken_is_refused(shop):
