@@ -1,16 +1,18 @@
 """A deployment in virtual time: the same day from the same seed, and faults of processes as of real ones."""
 
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from hardware.campaign_trial import seed_of, trial
+from hardware.campaign_trial import Blow, Watcher, trial
 from hardware.heartbeat import Word
 from hardware.lab import Lab, Workshop
 from robot import config
+from robot.clock import SimClock
 from robot.errors import ConfigError
-from robot.interfaces import Mode
+from robot.interfaces import Mode, Response, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +48,17 @@ def test_the_same_seed_is_the_same_run(shop):
     assert first["blows"][0]["by"] == "non_finite_action"
 
 
-def test_a_jam_counts_from_when_it_begins_to_show(shop):
-    made = trial(shop, "row", ("motor_stuck",), 0, seed_of(0, "row", "motor_stuck", 0))
-    blow = made.blows[0]
-    assert blow.onset < blow.exposed < blow.noticed < blow.exposed + 0.8
-    assert made.outcome == "done" and made.success
+def test_what_is_noticed_while_it_shows_counts_from_when_it_began_to_show():
+    clock = SimClock()
+    lab = SimpleNamespace(clock=clock, verdict=Verdict(Response.HOLD, ("stalled",), {"stalled": "pushes"}, False))
+    blow, early = Blow("motor_stuck", "motor 2 stuck", 0.5), Blow("motor_stuck", "motor 2 stuck", 0.5)
+    watcher = Watcher(lab, [blow, early], [1, 1])
+    watcher._since[0] = 1.0
+    clock.wait(1.3)
+    watcher._note(0, blow, watcher.now)
+    watcher._note(1, early, watcher.now)
+    assert (blow.exposed, blow.noticed, blow.by) == (1.0, 1.3, "stalled")
+    assert early.exposed == early.noticed == 1.3  # before it showed at all
 
 
 def test_what_cannot_be_broken_is_refused(shop):
