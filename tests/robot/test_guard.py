@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from robot.arms.so101 import so101
 from robot.errors import ArmError
-from robot.guard import LONGEST_STEP, Guard, limit
+from robot.guard import LONGEST_STEP, TOLERANCE, Guard, limit
 from robot.interfaces import Arm
 
 SPEC = so101().spec
@@ -190,7 +190,8 @@ def test_forbidden_poses_are_braked_before(arm, clock):
     guard = Guard(arm, clock, keep_out=lambda q: "too far left" if q[0] > wall else None)
     guard.engage()
     sent = drive(guard, clock, HOME + np.array([0.9, 0, 0, 0, 0, 0]), 2.0)
-    assert sent[:, 0].max() <= wall + 1e-6 and sent[-1, 0] > wall - 0.2
+    assert sent[:, 0].max() <= wall + 1e-6 and sent[-1, 0] > wall - 0.01
+    assert np.diff(sent[:, 0]).max() / 0.01 == pytest.approx(SPEC.speed[0])  # it does not brake sooner than it must
     assert guard.reason == "too far left" and guard.interventions.kept_out > 0
     assert np.abs(np.diff(sent[:, 0], 2)).max() <= 20.0 * 0.01**2 + 1e-9
 
@@ -283,3 +284,17 @@ def test_a_limp_arm_is_read_without_any_goal(guard, arm, clock):
     guard.read()
     arm.silent[2] = False
     assert guard.read().q.shape == (N,) and not guard.engaged and not arm.sent
+
+
+def test_a_joint_just_within_the_tolerance_keeps_its_goal(guard, arm, clock):
+    guard.engage()
+    assert guard.goal[0] == 0.0
+    arm.q[0] = 0.25
+    guard.reseed(0.25)
+    assert guard.goal[0] == 0.0
+    arm.silent[0] = True
+    clock.wait(clock.now() + 0.2)
+    guard.read()
+    arm.silent[0], arm.torque, arm.q[0] = False, False, TOLERANCE
+    guard.read()
+    assert guard.goal[0] == 0.0
