@@ -78,7 +78,8 @@ class Place:
         if not self.on:
             return np.asarray(self.offset)
         base = scene.pose(*self.on.split("/"))
-        turn = np.array([[math.cos(base.yaw), -math.sin(base.yaw)], [math.sin(base.yaw), math.cos(base.yaw)]])
+        yaw = base.yaw
+        turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
         return base.position + np.array([*(turn @ self.offset[:2]), self.offset[2]])
 
     def there(self, scene: Scene) -> bool:
