@@ -44,12 +44,11 @@ def scene():
 
 
 # ------------------------------------------------------------ correct
-@pytest.mark.parametrize("task", ["pick_place", "put_in_drawer", "kitting"])
-def test_depth_and_segmentation_agree(task):
-    """IoU of at least 0.98 for everything of more than 100 px, median depth error of at most 2 mm."""
+def overlaps(task, seeds):
+    """(IoU, what) of all bodies over 100 px as both renderers draw them, and the median depth error of each picture."""
     gl, tiny = render.GlRenderer(), render.TinyRenderer()
-    world, compared = world_of(task, renderer="tiny"), 0
-    for seed in range(4):
+    world, shared, errors = world_of(task, renderer="tiny"), [], []
+    for seed in seeds:
         world.reset(seed)
         for made in (gl, tiny):
             made.load(world.scene.parts, world.look)
@@ -61,15 +60,33 @@ def test_depth_and_segmentation_agree(task):
                 frames = [f for f, name in bodies.items() if name == body]
                 mine, its = np.isin(a.segmentation, frames), np.isin(b.segmentation, frames)
                 if max(mine.sum(), its.sum()) > 100:
-                    compared += 1
-                    overlap = (mine & its).sum() / (mine | its).sum()
-                    assert overlap >= 0.98, f"{body} in {view}, seed {seed}: {overlap:.3f} of {mine.sum()} px"
+                    shared.append(((mine & its).sum() / (mine | its).sum(), f"{task} {seed}: {body} in {view}"))
             both = (a.segmentation == b.segmentation) & (a.segmentation != NOTHING)
-            assert np.median(np.abs(a.depth[both] - b.depth[both])) <= 0.002
+            errors.append(float(np.median(np.abs(a.depth[both] - b.depth[both]))))
             assert np.isinf(a.depth[a.segmentation == NOTHING]).all()
-    assert compared > 20
     for made in (world, gl, tiny):
         (made.close if made is world else made.release)()
+    return shared, errors
+
+
+@pytest.mark.parametrize("task", ["pick_place", "put_in_drawer", "kitting"])
+def test_depth_and_segmentation_agree(task):
+    """IoU of at least 0.98 for everything of more than 100 px, median depth error of at most 2 mm."""
+    shared, errors = overlaps(task, range(4))
+    assert len(shared) > 20 and min(shared)[0] >= 0.98, min(shared)
+    assert max(errors) <= 0.002
+
+
+@pytest.mark.slow
+def test_depth_and_segmentation_agree_in_every_task():
+    """Of a thousand bodies at most one in 400, the rim of something half hidden, may miss 0.98, and by 0.01."""
+    every = [overlaps(task, range(5)) for task in sorted(registry.load("task"))]
+    shared = sorted(row for rows, _ in every for row in rows)
+    missed, worst = [row for row in shared if row[0] < 0.98], max(error for _, errors in every for error in errors)
+    mean = np.mean([row[0] for row in shared])
+    print(f"\n{len(shared)} bodies, mean overlap {mean:.4f}, below 0.98: {missed}; depth within {worst * 1e3:.4f} mm")
+    assert len(shared) > 800 and len(missed) <= len(shared) / 400 and shared[0][0] >= 0.97
+    assert worst <= 0.002
 
 
 def test_pictures_show_what_the_segmentation_says(scene):
@@ -177,4 +194,5 @@ def test_memory_stays_flat_over_two_thousand_scenes():
         if seed in (200, 2199):
             resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
     world.close()
+    print(f"\n{resident[0] / 1e6:.1f} MB, after 2,000 more scenes {resident[1] / 1e6:.1f} MB")
     assert resident[1] - resident[0] < 50e6, f"{(resident[1] - resident[0]) / 1e6:.0f} MB"
