@@ -54,8 +54,8 @@ def test_what_fails_is_never_drawn(maker, monkeypatch):
     made.renderer = Counting(made.renderer)
     plan, tried = rollout.plan, []
 
-    def first_fails(world, expert, mistakes, seed, seconds):
-        tried.append(plan(world, expert, mistakes, seed, 0.2 if not tried else seconds))
+    def first_fails(world, expert, mistakes, seed, seconds, begin):
+        tried.append(plan(world, expert, mistakes, seed, 0.2 if not tried else seconds, begin))
         return tried[-1]
 
     monkeypatch.setattr(rollout, "plan", first_fails)
@@ -63,7 +63,7 @@ def test_what_fails_is_never_drawn(maker, monkeypatch):
     assert [t.success for t in tried] == [False, True]
     assert row["failed"] == ["ran out of time in phase approach"]
     assert made.renderer.drawn == len(episode) == row["frames"]
-    monkeypatch.setattr(rollout, "plan", lambda *a: plan(*a[:-1], 0.2))
+    monkeypatch.setattr(rollout, "plan", lambda *a: plan(*a[:4], 0.2, a[5]))
     row, episode = made.episode(1)
     assert (episode, row["sha256"], row["attempts"]) == (None, "", 20)
     assert row["outcome"] == "failure: ran out of time in phase approach"
