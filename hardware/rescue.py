@@ -15,7 +15,9 @@ from robot.errors import ArmError
 from robot.interfaces import Clock, Port
 
 CREEP = 200.0  # counts/s while parking, 0.3 rad/s
-LAG = 250  # counts a joint may stay behind while parking; more means that something is in the way
+WOUND = 65  # counts, 0.1 rad, that a goal may be ahead of its joint: what is held back must not leap when let go
+BLOCKED = 1.5  # s without getting on, before a joint counts as held back: sooner than servos that overload give up
+NEARER = 10  # counts that are getting on
 TURN = 4096
 
 
@@ -40,6 +42,7 @@ class Rescue:
         self._torque = registers["torque_enable"]
         self.goals: dict[int, float] = {}  # counts, by servo id
         self._then = clock.now()
+        self._stood: dict[int, tuple[float, int]] = {}  # s and counts, by servo id: since when it is held back where
 
     def present(self) -> dict[int, int]:
         """Counts by servo id, of those that answer."""
@@ -58,21 +61,37 @@ class Rescue:
         self._send()
 
     def park_step(self) -> bool:
-        """Creep towards the parking pose; True when there. Raises `ArmError` when a joint is held back."""
+        """Creep towards the parking pose; True when there. Raises `ArmError` when a joint is held back.
+
+        The gripper, which comes last, may hold on to something.
+        """
         now = self.clock.now()
         step = CREEP * min(now - self._then, 0.1)
         self._then = now
         for servo, where in self.present().items():
-            if abs(where - self.goals.get(servo, where)) > LAG:
-                raise ArmError(f"servo {servo} does not follow on the way to the parking pose; holding here")
+            self._unwind(servo, where, now)
         arrived = True
         for servo, target in zip(self.servos.ids, self.servos.park):
             if servo in self.goals:
                 gap = target - self.goals[servo]
                 self.goals[servo] += max(-step, min(step, gap))
-                arrived &= abs(gap) <= step
+                arrived &= abs(gap) <= step or servo == self.servos.ids[-1]
         self._send()
         return arrived
+
+    def _unwind(self, servo: int, where: int, now: float) -> None:
+        """A goal never gets far ahead of its joint; one that gets nowhere ends the parking, at rest."""
+        goal = self.goals.get(servo, where)
+        self.goals[servo] = max(where - WOUND, min(where + WOUND, goal))
+        since, there = self._stood.get(servo, (now, where))
+        if abs(goal - where) < WOUND or abs(where - there) > NEARER or servo == self.servos.ids[-1]:
+            self._stood[servo] = (now, where)
+            return
+        self._stood[servo] = (since, there)
+        if now - since > BLOCKED:
+            self.goals[servo] = float(where)
+            self._send()
+            raise ArmError(f"servo {servo} does not follow on the way to the parking pose; holding here")
 
     def release(self) -> bool:
         """Torque off everywhere; whether every servo that answers confirms it."""
