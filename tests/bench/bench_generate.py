@@ -34,7 +34,7 @@ from sim.render_tiny import projection_matrix, view_matrix
 from sim.world import PERIOD, Tabletop
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
-EPISODES, ROUNDS = 60, 3
+EPISODES, ROUNDS = 30, 3
 MANY = int(os.environ.get("STEADYHAND_BENCH_EPISODES", "5000"))  # of the memory run
 CHEAP = ["task=reach", "world.size=32", "mistakes=none", "randomization=none"]
 
