@@ -37,6 +37,22 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 EPISODES, ROUNDS = 30, 3
 MANY = int(os.environ.get("STEADYHAND_BENCH_EPISODES", "5000"))  # of the memory run
 CHEAP = ["task=reach", "world.size=32", "mistakes=none", "randomization=none"]
+# A process that steps boxes in Bullet, for 3 s from when it is told to: what two cores are worth beside one.
+STEPPING = """
+import pybullet as p, sys, time
+p.connect(p.DIRECT)
+p.setGravity(0, 0, -9.8)
+p.createMultiBody(0, p.createCollisionShape(p.GEOM_PLANE))
+box = p.createCollisionShape(p.GEOM_BOX, halfExtents=[0.02] * 3)
+for k in range(40):
+    p.createMultiBody(0.1, box, basePosition=[0, 0.05 * k, 0.02])
+sys.stdin.readline()
+end, steps = time.monotonic() + 3, 0
+while time.monotonic() < end:
+    p.stepSimulation()
+    steps += 1
+print(steps)
+"""
 
 
 @dataclass
@@ -104,9 +120,22 @@ def text(file: Path) -> str:
         return ""
 
 
+def stepped(processes: int) -> int:
+    """Steps that so many bare Bullet processes make together in the same 3 s."""
+    started = [subprocess.Popen([sys.executable, "-c", STEPPING], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                text=True) for _ in range(processes)]
+    time.sleep(3)  # all have loaded
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return sum(int(process.communicate()[0].split()[-1]) for process in started)
+
+
 def test_demonstrations_an_hour_and_scaling(tmp_path):
     runs: dict[int, list[Run]] = {1: [], 2: []}
+    machine = []
     for k in range(ROUNDS):
+        machine.append(stepped(2) / stepped(1))
         for workers, done in runs.items():
             episodes = EPISODES * workers
             done.append(generate(tmp_path / f"{workers}-{k}", f"episodes={episodes}", f"workers={workers}"))
@@ -119,6 +148,8 @@ def test_demonstrations_an_hour_and_scaling(tmp_path):
     print(f"two workers are {statistics.median(ratios):.2f} times one (rounds: "
           f"{', '.join(f'{r:.2f}' for r in ratios)}; best of each "
           f"{max(r.pace for r in runs[2]) / max(r.pace for r in runs[1]):.2f})")
+    print(f"on this machine two bare Bullet processes make {statistics.median(machine):.2f} times the steps of one "
+          f"(rounds: {', '.join(f'{m:.2f}' for m in machine)})")
     assert all(r.episodes == EPISODES * n for n, done in runs.items() for r in done)
 
 
