@@ -45,8 +45,7 @@ def test_a_correct_value_of_another_notation_is_taken():
 
 def test_a_mistake_leaves_no_folder_that_stands_in_the_way(capsys, tmp_path):
     out = tmp_path / "run"
-    status, _, err = run(capsys, "deploy", "arm=sim", "fault=nonsense", "view=none", "checkpoint=/nowhere",
-                         f"out={out}")
+    status, _, err = run(capsys, "deploy", "arm=sim", "view=none", "checkpoint=/nowhere", f"out={out}")
     assert status == 2 and "/nowhere" in err
     assert not out.exists()
 
