@@ -46,7 +46,7 @@ def main(config: Mapping[str, Any]) -> int:
     """Run every step in turn, then write `report.html`; 0 only when each step succeeded."""
     console, clock = Console(), WallClock()
     resolve("generate", steps(config, Path("out"))[1].arguments)  # a mistake is said before anything begins
-    out = output.claim(config["out"] or _free("runs/demo"), "demo", config)
+    out = output.claim(config["out"] or output.free("runs/demo"), "demo", config)
     done: list[Done] = []
     for step in steps(config, out):
         console.print(Rule(f"[bold]{step.name}[/]   {step.line}", align="left"))
@@ -83,11 +83,3 @@ def steps(config: Mapping[str, Any], out: Path) -> list[Step]:
         Step("deploy", tuple(deploy)),
         Step("selftest", ("arm=so101", "port=virtual", "yes=true", f"out={out / 'selftest'}")),
     ]
-
-
-def _free(stem: str) -> str:
-    """`stem`, or the first of `stem-2`, `stem-3`, ... that does not exist yet."""
-    number = 1
-    while Path(name := stem if number == 1 else f"{stem}-{number}").exists():
-        number += 1
-    return name

@@ -23,6 +23,14 @@ _CLAIMED: list[Path] = []  # by this process, for `abandon`
 PACKAGES = ("steadyhand", "pybullet", "numpy", "torch", "opencv-python", "pyserial", "hydra-core", "gymnasium")
 
 
+def free(stem: str) -> str:
+    """`stem`, or the first of `stem-2`, `stem-3`, ... that does not exist yet."""
+    number = 1
+    while Path(name := stem if number == 1 else f"{stem}-{number}").exists():
+        number += 1
+    return name
+
+
 def claim(out: str | Path, command: str, config: Mapping[str, Any], resume: bool = False,
           idle: Sequence[str] = ()) -> Path:
     """Make `out` this run's own and write its configuration and versions there; returns the folder.

@@ -34,7 +34,7 @@ def main(config: dict[str, Any]) -> int:
     console, model = Console(width=None if sys.stdout.isatty() else 120), model_of(config)
     if config["faults"] and config["port"] != "virtual":
         raise ConfigError("faults= breaks virtual servos only; with a real arm break it by hand")
-    out = output.claim(config["out"] or _free("runs/selftest"), "selftest", config)
+    out = output.claim(config["out"] or output.free("runs/selftest"), "selftest", config)
     node = calibration.virtual(config["arm"]) if config["port"] == "virtual" else config["arm"]
     robot = str(node.get("id", "default"))
     sheet = Sheet()
@@ -126,11 +126,3 @@ def _table(title: str, lines: list[Line]) -> Table:
         table.add_row(line.stage if line.stage != stage else "", line.name, mark, seen, limit)
         stage = line.stage
     return table
-
-
-def _free(stem: str) -> str:
-    """`stem`, or the first of `stem-2`, `stem-3`, ... that does not exist yet."""
-    number = 1
-    while Path(name := stem if number == 1 else f"{stem}-{number}").exists():
-        number += 1
-    return name
