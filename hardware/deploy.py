@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -143,8 +144,9 @@ def _last_fault(run: RunResult) -> str:
 def _tell(episode: Episode, console: Console) -> None:
     r = episode.run
     word = "[green]success[/]" if episode.success else f"[yellow]{r.outcome}[/]"
+    waited = f"latency {r.latency * 1e3:.0f} ms" if math.isfinite(r.latency) else "no plan came"
     console.print(f"  {word} in {r.seconds:.1f} s, {r.ticks / max(r.seconds, 1e-9):.0f} Hz, {r.late} late cycles, "
-                  f"latency {r.latency * 1e3:.0f} ms")
+                  f"{waited}")
     for f in r.faults:
         console.print(f"  {f.start:6.2f} s  fault {f.name}: {f.reason} (until {f.end:.2f} s)", soft_wrap=True)
     for h in r.recoveries:

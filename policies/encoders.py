@@ -42,7 +42,7 @@ class Block(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + F.relu(self.conv(x))
+        return x + F.relu(self.conv(x), inplace=True)
 
 
 class Film(nn.Module):
@@ -57,7 +57,7 @@ class Film(nn.Module):
 
     def forward(self, x: Tensor, language: Tensor) -> Tensor:
         scale, shift = self.film(language).to(x.dtype).unsqueeze(-1).unsqueeze(-1).chunk(2, 1)
-        return x + F.relu(torch.addcmul(shift, self.conv(x), 1 + scale))
+        return x + F.relu(torch.addcmul(shift, self.conv(x), 1 + scale), inplace=True)
 
 
 class Eye(nn.Module):
@@ -80,11 +80,12 @@ class Eye(nn.Module):
         self.summary = nn.Linear(2 * width, summary)
 
     def forward(self, rgb: Tensor, language: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.stem(rgb - 0.5)
-        x = F.relu(x + self.place(_coordinates(x)))
+        black = self.stem.weight.sum((1, 2, 3)) / 2  # of pictures around 0, without a copy of them
+        x = F.conv2d(rgb, self.stem.weight, self.stem.bias - black, stride=4)
+        x = F.relu(x + self.place(_coordinates(x)), inplace=True)
         for block in self.before:
             x = block(x)
-        y = F.relu(self.down(x))
+        y = F.relu(self.down(x), inplace=True)
         for block in self.coarse:
             y = block(y, language)
         x = x + F.interpolate(self.up(y), size=x.shape[-2:], mode="nearest")

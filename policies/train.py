@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from policies import checkpoint, run_state
+from policies import checkpoint, finetune, run_state
 from policies.base import ChunkPolicy
 from policies.data import TrainingData
 from policies.practice import Practice
@@ -83,7 +83,12 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     accelerator = Accelerator()
     train, held = data.split(config["validation"], config["seed"])
     features = describe(data, tuple(config["cameras"]), train, registry.build("model", config["model"]))
+    base = finetune.trained(config["init"]) if config["init"] else None
+    if base is not None:
+        features = finetune.widen(base.features, features)
     policy: ChunkPolicy = registry.build("policy", config["policy"], features=features)
+    if base is not None:
+        finetune.graft(policy, base)
     policy.half = halves(config["precision"], accelerator.device)
     policy = policy.to(accelerator.device, memory_format=torch.channels_last)
     folder = _claim(config)

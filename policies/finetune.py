@@ -1,0 +1,60 @@
+"""Begin a training run where a checkpoint ended: new words and phases are added, what was learned stays."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from policies import checkpoint
+from policies.base import ChunkPolicy
+from policies.features import Features
+from robot.errors import DataError
+
+
+def trained(path: str) -> ChunkPolicy:
+    """The policy of ours at `path`, a folder or the name of one that ships. Raises `DataError` for any other kind."""
+    checkpoint.describe(path)
+    policy = checkpoint.load(path)
+    assert isinstance(policy, ChunkPolicy)
+    return policy
+
+
+def widen(old: Features, new: Features) -> Features:
+    """`new` data's features with the `old` checkpoint's words first and its scales, so that its weights mean the same.
+
+    Raises `DataError` when the two are of different arms or cameras.
+    """
+    for name, one, two in (("joints", old.joints, new.joints), ("cameras", old.cameras, new.cameras),
+                           ("size of pictures", old.size, new.size), ("rate", old.fps, new.fps)):
+        if one != two:
+            raise DataError(f"init= was trained with {name} {_shown(one)}, this dataset has {_shown(two)}; "
+                            "train from the start, or choose other data")
+    fresh = tuple(word for word in new.words if word not in set(old.words))
+    return dataclasses.replace(new, words=old.words + fresh, q_mean=old.q_mean, q_std=old.q_std,
+                               phases=max(old.phases, new.phases), limit=old.limit)
+
+
+@torch.no_grad()
+def graft(policy: ChunkPolicy, old: ChunkPolicy) -> None:
+    """Give `policy` the weights of `old`; rows that `old` has not, of new words or phases, stay as they are.
+
+    Raises `DataError` when the two are built differently.
+    """
+    mine, theirs = policy.state_dict(), old.state_dict()
+    for name in mine.keys() | theirs.keys():
+        if name not in mine or name not in theirs or not _fits(theirs[name], mine[name]):
+            raise DataError(f"init= is built differently ({name}); train with the policy= that it was trained with: "
+                            + ", ".join(f"{k}={v}" for k, v in old.arguments.items()))
+        part = mine[name][: len(theirs[name])] if theirs[name].ndim else mine[name]
+        part.copy_(theirs[name])
+
+
+def _fits(old: Tensor, new: Tensor) -> bool:
+    """Equal shapes, or `new` has some rows more."""
+    return old.shape == new.shape or (old.ndim > 0 and old.shape[1:] == new.shape[1:] and old.shape[0] < new.shape[0])
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

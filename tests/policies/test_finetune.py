@@ -1,0 +1,73 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from policies import checkpoint, finetune, train
+from robot.errors import DataError
+from tests.policies.test_train import complete, settings
+
+
+@pytest.fixture
+def first(tmp_path, toy):
+    complete(settings(tmp_path / "first"), toy)
+    return tmp_path / "first"
+
+
+def renamed(data, word="turquoise"):
+    """The same data, every instruction with a word that it never had."""
+    return dataclasses.replace(data, instructions=[f"{text} {word}" for text in data.instructions])
+
+
+def test_a_run_begins_with_the_weights_of_its_checkpoint_and_learns_on(tmp_path, toy, first):
+    old, config = checkpoint.load(str(first)), settings(tmp_path / "next", f"init={first}", "seed=3")
+    run = train.prepare(config, toy)
+    assert all(torch.equal(v, run.policy.state_dict()[k]) for k, v in old.state_dict().items())
+    train.train_step(run)
+    assert any(not torch.equal(v, run.policy.state_dict()[k]) for k, v in old.state_dict().items())
+
+
+def test_new_words_come_after_the_old_ones(tmp_path, toy, first):
+    old = checkpoint.load(str(first))
+    run = complete(settings(tmp_path / "next", f"init={first}"), renamed(toy))
+    assert run.policy.features.words == (*old.features.words, "turquoise")
+    again = checkpoint.load(str(tmp_path / "next"))
+    assert again.features.encode("turquoise")[0] == len(old.features.words)
+    assert json.loads((tmp_path / "next/run.json").read_text())["config"]["init"] == str(first)
+
+
+def test_an_old_word_keeps_its_meaning_beside_new_ones(tmp_path, toy, first):
+    old, run = checkpoint.load(str(first)), train.prepare(settings(tmp_path / "n", f"init={first}"), renamed(toy))
+    text, mine = toy.instructions[0], run.policy.eval()
+    for policy in (old, mine):
+        policy.reset(text)
+    assert torch.equal(old.language(old._words), mine.language(mine._words))
+
+
+def test_a_resumed_run_does_not_begin_anew(tmp_path, toy, first):
+    config = settings(tmp_path / "next", f"init={first}")
+    run = train.prepare(config, toy)
+    train.train_step(run)
+    run.budget.advance(0.1)
+    train._store(run)
+    again = train.prepare({**config, "resume": True}, toy)
+    assert again.budget.step == 1
+    assert all(torch.equal(v, again.policy.state_dict()[k]) for k, v in run.policy.state_dict().items())
+
+
+@pytest.mark.parametrize(("wrong", "words"), [
+    ({"joints": ("a", "b")}, "joints a, b"), ({"fps": 30.0}, "rate 30.0"), ({"size": 64}, "pictures 64"),
+])
+def test_another_arm_or_rate_is_refused(toy, first, wrong, words):
+    features = checkpoint.load(str(first)).features
+    with pytest.raises(DataError, match=words):
+        finetune.widen(dataclasses.replace(features, **wrong), features)
+
+
+def test_another_architecture_is_refused_with_the_arguments_to_give(tmp_path, toy, first):
+    with pytest.raises(DataError, match=r"width=8"):
+        train.prepare(settings(tmp_path / "next", f"init={first}", "policy.width=16"), toy)
+    with pytest.raises(DataError, match="no checkpoint in nowhere"):
+        train.prepare(settings(tmp_path / "other", "init=nowhere"), toy)
+    assert not (tmp_path / "next").exists()
