@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from hardware.campaign_trial import Trial, seed_of, shift, trial
 from hardware.lab import Workshop
 from robot import output
 from robot.errors import ConfigError, SteadyhandError
+from robot.workers import each
 
 RUNS, RESULT, PAGE, TABLE = "runs.jsonl", "campaign.json", "campaign.html", "campaign.md"
 STRETCH = 0.25  # h of fault-free work that make one run
@@ -123,24 +122,10 @@ def _run(jobs: list[Job], config: Mapping[str, Any]) -> Iterator[tuple[str, dict
                TimeRemainingColumn())
     with Progress(*columns) as progress:
         bar = progress.add_task("", total=len(jobs), note="")
-        for key, row in _results(jobs, config):
-            progress.update(bar, advance=1, note=key)
-            yield key, row
-
-
-def _results(jobs: list[Job], config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    workers = min(int(config["workers"]), len(jobs))
-    if workers <= 1:
         with tempfile.TemporaryDirectory() as folder:
-            start(dict(config), Path(folder))
-            for job in jobs:
-                yield perform(job)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, start, (dict(config), Path(folder))) as pool:
-            for future in as_completed([pool.submit(perform, job) for job in jobs]):
-                yield future.result()
+            for key, row in each(perform, jobs, int(config["workers"]), start, (dict(config), Path(folder))):
+                progress.update(bar, advance=1, note=key)
+                yield key, row
 
 
 def start(config: dict[str, Any], folder: Path) -> None:

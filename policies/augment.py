@@ -25,7 +25,7 @@ def augment(rgb: Tensor, generator: torch.Generator, strength: float = 1.0) -> T
     out = torch.addcmul(bias - 0.5 * (contrast - 1), rgb, contrast * tint)
     out = _blur(out, torch.rand(b, generator=generator, device=rgb.device) < 0.1 * strength)
     sigma = torch.rand((b, 1, 1, 1), generator=generator, device=rgb.device) * 0.03 * strength
-    out = out + sigma * _grain(out, generator)
+    out = out.addcmul_(sigma, _grain(out, generator))
     return _erase(out, generator, 0.25 * strength).clamp_(0, 1)
 
 
@@ -64,11 +64,10 @@ def _grain(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _blur(rgb: Tensor, chosen: Tensor) -> Tensor:
-    if not bool(chosen.any()):
-        return rgb
-    out = rgb.clone()
-    out[chosen] = F.avg_pool2d(rgb[chosen], 3, 1, 1, count_include_pad=False)
-    return out
+    """The `chosen` ones of `rgb` blurred, in place."""
+    if bool(chosen.any()):
+        rgb[chosen] = F.avg_pool2d(rgb[chosen], 3, 1, 1, count_include_pad=False)
+    return rgb
 
 
 def _erase(rgb: Tensor, generator: torch.Generator, chance: float) -> Tensor:

@@ -57,7 +57,7 @@ class Film(nn.Module):
 
     def forward(self, x: Tensor, language: Tensor) -> Tensor:
         scale, shift = self.film(language).to(x.dtype).unsqueeze(-1).unsqueeze(-1).chunk(2, 1)
-        return x + F.relu(torch.addcmul(shift, self.conv(x), 1 + scale), inplace=True)
+        return x + F.relu((self.conv(x) * (1 + scale)).add_(shift), inplace=True)
 
 
 class Eye(nn.Module):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from policies import grid
+from policies.base import ChunkPolicy
 from policies.film import write_strip, write_video
 from policies.grid import Cell
 from policies.rollout import Outcome, rollout
@@ -23,7 +23,7 @@ from policies.statistics import wilson
 from robot import output, registry
 from robot.errors import ConfigError
 from robot.interfaces import Policy
-from robot.workers import deaf
+from robot.workers import each
 
 # Scenes of evaluation have seeds from here to twice this; demonstrations are made from 2**61 on.
 FIRST_SEED = 1_000_000_000
@@ -42,7 +42,9 @@ def main(config: dict[str, Any]) -> int:
     if config["episodes"] < 1 or config["workers"] < 1:
         raise ConfigError("episodes= and workers= must be at least 1")
     for path in checkpoints(config):
-        registry.build("loader", "checkpoint", path=path)  # a bad checkpoint is said now, once
+        policy = registry.build("loader", "checkpoint", path=path)  # a bad checkpoint is said now, once
+        if isinstance(policy, ChunkPolicy):
+            policy.features.fits(registry.build("model", config["model"]))
     cells = grid.cells(config)
     if config["resume"] and Path(config["out"], output.CONFIG).is_file():
         output.agree(Path(config["out"]), config, FREE)
@@ -78,7 +80,8 @@ def run(config: Mapping[str, Any], cells: list[Cell], folder: Path, console: Con
                TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=console) as bar, (folder / EPISODES).open("a") as log:
         task = bar.add_task("evaluate", total=len(jobs), completed=len(jobs) - len(todo), note="")
-        for outcome in _outcomes(config, folder, todo):
+        begin = (_begin, (dict(config), str(folder)))
+        for outcome in each(_episode, todo, config["workers"], *begin, again="resume=true goes on"):
             known[outcome.cell, outcome.checkpoint, outcome.episode] = outcome
             log.write(json.dumps(outcome.to_json()) + "\n")
             log.flush()
@@ -115,24 +118,6 @@ class Job:
     @property
     def key(self) -> tuple[str, str, int]:
         return self.cell.name, self.checkpoint, self.episode
-
-
-def _outcomes(config: Mapping[str, Any], folder: Path, todo: list[Job]) -> Iterator[Outcome]:
-    workers = min(config["workers"], len(todo))
-    arguments = (dict(config), str(folder))
-    if workers <= 1:
-        yield from _serial(arguments, todo)
-        return
-    context = multiprocessing.get_context("spawn")
-    with deaf():
-        pool = context.Pool(workers, _begin, arguments)
-    with pool:
-        yield from pool.imap_unordered(_episode, todo)
-
-
-def _serial(arguments: tuple[dict[str, Any], str], todo: Iterable[Job]) -> Iterator[Outcome]:
-    _begin(*arguments)
-    yield from map(_episode, todo)
 
 
 _WORK: dict[str, Any] = {}  # what one worker process keeps between its episodes

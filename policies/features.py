@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from policies.kinematics import read_chain
+from robot.arms import ArmModel
 from robot.errors import DataError
 from robot.interfaces import Array
 
 PAD, UNKNOWN = 0, 1
+SAME = 1e-3  # m or of a rotation, by which two links are alike
 WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -68,6 +71,16 @@ class Features:
                             f"this arm has {', '.join(joints)}")
         if lost := sorted(set(self.cameras) - set(cameras)):
             raise DataError(f"the policy needs camera {lost[0]!r}; there are: {', '.join(cameras) or '(none)'}")
+
+    def fits(self, model: ArmModel) -> None:
+        """Raises `DataError` when `model` is another arm than the training data's: other joints, or another build."""
+        self.check(model.names, self.cameras)
+        if not self.chain:
+            return
+        mine, its = (np.array(c) for c in (self.chain, read_chain(model.urdf, model.names, model.tcp)))
+        if mine.shape != its.shape or np.abs(mine - its).max() > SAME:
+            raise DataError(f"the policy was trained on another arm than model={model.name}: their links differ; "
+                            "choose the model= that it was trained with")
 
 
 def tokenize(instruction: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from rich.progress import Progress
 from robot import registry
 from robot.errors import ConfigError, SceneError
 from robot.output import claim, write_text
-from robot.workers import deaf
+from robot.workers import each
 from sim.world import PERIOD, Tabletop
 
 BATCH = 10  # seeds that a worker takes at a time
@@ -133,11 +132,9 @@ def _run(batches: list[Batch], workers: int, path: Path) -> None:
     for name in THREADS:
         os.environ.setdefault(name, "1")
     solved = 0
-    with deaf():
-        crew = multiprocessing.get_context("spawn").Pool(max(1, workers))
-    with crew as pool, Progress() as progress:
+    with Progress() as progress:
         bar = progress.add_task("trying", total=sum(len(b.seeds) for b in batches))
-        for done in pool.imap_unordered(_try, batches):
+        for done in each(_try, batches, workers):
             with path.open("a") as file:
                 file.writelines(json.dumps(asdict(trial)) + "\n" for trial in done)
             solved += sum(trial.success for trial in done)

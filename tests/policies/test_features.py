@@ -1,6 +1,9 @@
 import pytest
 
+from policies import checkpoint
 from policies.features import PAD, UNKNOWN, Features, vocabulary
+from robot import registry
+from robot.arms.so101 import so101
 from robot.errors import DataError
 
 FEATURES = Features(("pan", "gripper"), ("front",), 32, 10.0, vocabulary(["Put the red block", "lift the cup"]),
@@ -36,3 +39,10 @@ def test_another_arm_or_a_missing_camera_is_named():
         FEATURES.check(("a", "b", "c"), ("front",))
     with pytest.raises(DataError, match="camera 'front'"):
         FEATURES.check(("pan", "gripper"), ("wrist",))
+
+
+def test_an_arm_of_other_links_is_refused_although_its_joints_have_the_same_names():
+    features = checkpoint.load("pick_place").features
+    features.fits(so101())
+    with pytest.raises(DataError, match="another arm than model=koch"):
+        features.fits(registry.build("model", "koch"))
