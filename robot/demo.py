@@ -45,7 +45,8 @@ class Done:
 def main(config: Mapping[str, Any]) -> int:
     """Run every step in turn, then write `report.html`; 0 only when each step succeeded."""
     console, clock = Console(), WallClock()
-    resolve("generate", steps(config, Path("out"))[1].arguments)  # a mistake is said before anything begins
+    for step in steps(config, Path("out")):
+        resolve(step.name, step.arguments)  # a mistake is said before anything begins
     out = output.claim(config["out"] or output.free("runs/demo"), "demo", config)
     done: list[Done] = []
     for step in steps(config, out):
@@ -77,7 +78,8 @@ def steps(config: Mapping[str, Any], out: Path) -> list[Step]:
         Step("simulate", (*scene, seed, f"episodes={config['simulate_episodes']}", f"out={out / 'simulate'}")),
         Step("generate", (*scene, seed, f"episodes={config['demonstrations']}", f"workers={config['workers']}",
                           f"out={data}")),
-        Step("train", (f"data={data}", f"out={policy}", seed, f"steps={config['train_steps']}")),
+        Step("train", (f"data={data}", f"out={policy}", f"policy={config['train_policy']}", seed,
+                       f"steps={config['train_steps']}", f"rows={config['train_rows']}")),
         Step("evaluate", (f"checkpoint={policy}", *scene, seed, f"episodes={config['evaluate_episodes']}",
                           f"workers={config['workers']}", f"out={out / 'evaluate'}")),
         Step("deploy", tuple(deploy)),

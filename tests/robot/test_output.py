@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import yaml
@@ -39,6 +40,16 @@ def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(DataError, match="is a file"):
         claim(tmp_path / "run", "train", {})
+
+
+def test_what_is_written_aside_may_be_read_by_whom_the_umask_allows(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with aside(tmp_path / "shared.json") as temporary:
+            temporary.write_text("whole")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "shared.json").stat().st_mode & 0o777 == 0o644
 
 
 def test_aside_leaves_the_old_file_when_writing_fails(tmp_path):
