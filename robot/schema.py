@@ -13,8 +13,8 @@ INF = math.inf
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("seed", "first_seed", "videos", "replay", "threads", "pairs"), (0, INF)),
     **dict.fromkeys(("episodes", "workers", "attempts", "runs", "block", "batch", "rows", "columns", "validate_every",
-                     "save_every", "simulate_episodes", "demonstrations", "train_steps", "train_rows",
-                     "evaluate_episodes", "deploy_episodes"), (1, INF)),
+                     "save_every", "simulate_episodes", "demonstrations", "train_steps", "evaluate_episodes",
+                     "deploy_episodes"), (1, INF)),
     **dict.fromkeys(("seconds", "minutes", "hours", "faults_per_hour", "repair", "latency", "timeout", "hold",
                      "learning_rate", "weight_decay", "volts", "camera_rate"), (0, INF)),
     **dict.fromkeys(("warmup", "averaging", "validation", "share"), (0, 1)),

@@ -76,11 +76,17 @@ def test_a_damaged_checkpoint_is_one_clear_line(folder, spoil, words):
     assert "\n" not in str(error.value)
 
 
-def test_what_ships_is_small_and_answers():
-    assert "pick_place" in checkpoint.shipped()
+def test_what_ships_is_small():
+    assert checkpoint.shipped() == ["general", "pick_place"]
     files = [f for f in checkpoint.SHIPPED.rglob("*") if f.is_file()]
     assert sum(f.stat().st_size for f in files) <= 20e6
-    policy = registry.build("loader", "checkpoint", path="pick_place")
+
+
+@pytest.mark.parametrize("name", checkpoint.shipped())
+def test_what_ships_answers_and_says_how_it_was_made(name):
+    card = json.loads((checkpoint.SHIPPED / name / "run.json").read_text())
+    assert card["seed"] == card["config"]["seed"] and card["config"]["steps"] == card["steps"]
+    policy = registry.build("loader", "checkpoint", path=name)
     policy.reset("put the red cube in the blue tray")
     n = len(policy.features.joints)
     state = ArmState(0.0, so101().spec.home, *(np.zeros(n) for _ in range(5)), np.zeros(n, np.int64), np.zeros(n))
@@ -97,5 +103,5 @@ def test_a_folder_of_the_same_name_comes_first(folder, monkeypatch):
 
 
 def test_a_checkpoint_that_is_not_there_names_what_ships(tmp_path):
-    with pytest.raises(DataError, match="pick_place, which came with the package"):
+    with pytest.raises(DataError, match="general, which came with the package"):
         checkpoint.describe(tmp_path / "nothing")
