@@ -33,7 +33,7 @@ def warp(rgb: Tensor, places: list[Tensor], generator: torch.Generator, strength
         Tensor, list[Tensor]]:
     """Pictures (B, 3, H, W) mirrored, turned, scaled and shifted at random, and their labels with them.
 
-    `places` are (B, 3) of image fractions u, v and visibility; what leaves the picture is no longer visible.
+    `places` are (B, 3 N), N times image fractions u, v and visibility; what leaves the picture is no longer visible.
     """
     b, device = rgb.shape[0], rgb.device
 
@@ -48,9 +48,10 @@ def warp(rgb: Tensor, places: list[Tensor], generator: torch.Generator, strength
     out = F.grid_sample(rgb, grid, align_corners=False, padding_mode="reflection")
     moved = []
     for place in places:
-        uv = torch.linalg.solve(turn, (2 * place[:, :2] - 1 - shift)[..., None])[..., 0] / 2 + 0.5
+        each = place.unflatten(1, (-1, 3))
+        uv = torch.linalg.solve(turn, (2 * each[..., :2] - 1 - shift[:, None]).mT).mT / 2 + 0.5
         inside = ((uv > 0) & (uv < 1)).all(-1, keepdim=True)
-        moved.append(torch.cat([uv, place[:, 2:] * inside], -1))
+        moved.append(torch.cat([uv, each[..., 2:] * inside], -1).flatten(1))
     return out, moved
 
 

@@ -14,6 +14,7 @@ from policies.data import TrainingData
 from policies.features import Features
 
 WORDS, NEAR = "things_words", 0.02
+LONGEST = 4  # words of a name
 
 
 class Things:
@@ -22,6 +23,12 @@ class Things:
     def __init__(self, data: TrainingData, features: Features) -> None:
         self.data, self.features = data, features
         self.names = self._read() if WORDS in data.aux else []
+        self.tokens = torch.from_numpy(np.array([[self._encode(name, row) for name in row] for row in self.names]))
+
+    def _encode(self, name: str, beside: list[str]) -> np.ndarray:
+        """Word numbers of a `name`; none where it could be meant for another thing `beside` it as well."""
+        found = self.features.encode(name if beside.count(name) == 1 else "")
+        return found[:LONGEST]
 
     def _read(self) -> list[list[str]]:
         """Names of the things in each episode, as its first frame has them; "" where there is none."""

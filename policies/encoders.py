@@ -24,14 +24,39 @@ class Language(nn.Module):
         self.choose = nn.Linear(48, picks)
         self.value = nn.Embedding(words, size // picks, padding_idx=PAD)
 
-    def forward(self, words: Tensor) -> Tensor:
+    def forward(self, words: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Words are dropped only where a `generator` is given to choose them."""
         real = words != PAD
-        if self.training and self.dropout > 0:
-            lost = (torch.rand(words.shape, device=words.device) < self.dropout) & real
+        if generator is not None:
+            lost = (torch.rand(words.shape, generator=generator, device=words.device) < self.dropout) & real
             words = torch.where(lost, torch.full_like(words, UNKNOWN), words)
         states, _ = self.gru(self.embed(words))
         weights = self.choose(states).masked_fill(~real[..., None], -1e4).softmax(1)
         return (weights.transpose(1, 2) @ self.value(words)).flatten(1)
+
+
+class Names(nn.Module):
+    """What things look like by their names: words (…, L) to vectors of `size` that an eye's keys are compared with.
+
+    A name's look is the mean of its words', so that a colour learned with one shape is known with every other. Which
+    words of an instruction name what it asks for, a small GRU decides.
+    """
+
+    def __init__(self, words: int, size: int, things: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(words, 32, padding_idx=PAD)
+        self.gru = nn.GRU(32, 24, batch_first=True, bidirectional=True)
+        self.point = nn.Linear(48, things)
+        self.look = nn.Embedding(words, size, padding_idx=PAD)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """(B, `things`, `size`): the looks of the things that instructions (B, L) ask for."""
+        weights = self.point(self.gru(self.embed(words))[0]).masked_fill((words == PAD)[..., None], -1e4).softmax(1)
+        return weights.transpose(1, 2) @ self.look(words)
+
+    def of(self, names: Tensor) -> Tensor:
+        """(…, `size`): the looks of things of these `names` (…, L), which are nothing but names."""
+        return self.look(names).sum(-2) / (names != PAD).sum(-1, keepdim=True).clamp(min=1)
 
 
 class Block(nn.Module):
@@ -64,10 +89,12 @@ class Eye(nn.Module):
     """One camera's pictures (B, 3, S, S) in [0, 1] to a map (B, `width`, S/4, S/4) and a coarse vector.
 
     Fine cells keep position to a fraction of 4 px; a branch at a quarter of that resolution sees the whole
-    picture and is added back, so that language and context reach every cell.
+    picture and is added back, so that language and context reach every cell. With `keys` above 0 every cell also has
+    a vector (B, `keys`, S/4, S/4) that tells, whatever was asked, what is there.
     """
 
-    def __init__(self, width: int, language: int, fine: int = 3, coarse: int = 3, summary: int = 32) -> None:
+    def __init__(self, width: int, language: int, fine: int = 3, coarse: int = 3, summary: int = 32,
+                 keys: int = 0) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, width, 4, stride=4)
         self.place = nn.Conv2d(4, width, 1, bias=False)
@@ -78,20 +105,22 @@ class Eye(nn.Module):
         self.after = nn.ModuleList(Film(width, language) for _ in range(fine))
         self.norm = nn.GroupNorm(1, width)
         self.summary = nn.Linear(2 * width, summary)
+        self.keys = nn.Conv2d(width, keys, 1) if keys else None
 
-    def forward(self, rgb: Tensor, language: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, rgb: Tensor, language: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         black = self.stem.weight.sum((1, 2, 3)) / 2  # of pictures around 0, without a copy of them
         x = F.conv2d(rgb, self.stem.weight, self.stem.bias - black, stride=4)
         x = F.relu(x + self.place(_coordinates(x)), inplace=True)
         for block in self.before:
             x = block(x)
+        keys = self.keys(x) if self.keys is not None else None
         y = F.relu(self.down(x), inplace=True)
         for block in self.coarse:
             y = block(y, language)
         x = x + F.interpolate(self.up(y), size=x.shape[-2:], mode="nearest")
         for block in self.after:
             x = block(x, language)
-        return self.norm(x), self.summary(y.float().mean((2, 3)))
+        return self.norm(x), self.summary(y.float().mean((2, 3))), keys
 
 
 def _coordinates(x: Tensor) -> Tensor:

@@ -38,13 +38,13 @@ def widen(old: Features, new: Features) -> Features:
 
 @torch.no_grad()
 def graft(policy: ChunkPolicy, old: ChunkPolicy) -> None:
-    """Give `policy` the weights of `old`; rows that `old` has not, of new words or phases, stay as they are.
+    """Give `policy` the weights of `old`; what `old` has not, rows of new words and phases or whole parts, stays.
 
-    Raises `DataError` when the two are built differently.
+    Raises `DataError` when `old` has something that `policy` has not, or has in another size.
     """
     mine, theirs = policy.state_dict(), old.state_dict()
-    for name in mine.keys() | theirs.keys():
-        if name not in mine or name not in theirs or not _fits(theirs[name], mine[name]):
+    for name in theirs:
+        if name not in mine or not _fits(theirs[name], mine[name]):
             raise DataError(f"init= is built differently ({name}); train with the policy= that it was trained with: "
                             + ", ".join(f"{k}={v}" for k, v in old.arguments.items()))
         part = mine[name][: len(theirs[name])] if theirs[name].ndim else mine[name]

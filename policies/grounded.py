@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from policies import heatmaps
 from policies.augment import augment, warp
 from policies.base import Batch, ChunkPolicy, Inputs, pictures
-from policies.encoders import MLP, Eye, Language
-from policies.features import Features
+from policies.encoders import MLP, Eye, Language, Names
+from policies.features import PAD, Features
 from policies.kinematics import Chain
 from policies.views import View
 from robot.registry import option
@@ -38,9 +38,10 @@ class Grounded(ChunkPolicy):
     def __init__(self, features: Features, horizon: int = 16, width: int = 32, fine: int = 3, coarse: int = 3,
                  hidden: int = 256, depth: int = 3, heads: int = 3, noise_mm: float = 5.0,
                  noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
-                 blind: float = 0.0) -> None:
+                 blind: float = 0.0, match: int = 0) -> None:
         """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
-        that works on when a camera fails."""
+        that works on when a camera fails. `match` is the size of the vectors by which names and cells of a picture
+        are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone."""
         arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
         super().__init__(features, horizon, arguments)
         self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
@@ -48,7 +49,8 @@ class Grounded(ChunkPolicy):
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
         self.language = Language(len(features.words), words)
-        self.eyes = nn.ModuleDict({c: Eye(width, words, fine, coarse, summary) for c in features.cameras})
+        self.eyes = nn.ModuleDict({c: Eye(width, words, fine, coarse, summary, match) for c in features.cameras})
+        self.names = Names(len(features.words), match, len(THINGS)) if match else None
         self.maps = nn.ModuleDict({c: nn.Conv2d(width, len(THINGS), 1) for c in features.cameras})
         self.seen = nn.ModuleDict({c: MLP(summary + 2 * width + 2, 64, len(THINGS), 1) for c in features.cameras})
         body, pixels = 3 * joints + 12, 3 * cameras
@@ -79,9 +81,12 @@ class Grounded(ChunkPolicy):
             rgb = batch[f"images.{camera}"]
             rgb = pictures(batch, camera) if rgb.dtype == torch.uint8 else rgb
             with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.half):
-                features, summary = eye(rgb.contiguous(memory_format=torch.channels_last), words)
+                features, summary, keys = eye(rgb.contiguous(memory_format=torch.channels_last), words)
             features, summary = features.float(), summary.float()
             logits = self.maps[camera](features)
+            if self.names is not None:
+                out[f"keys.{camera}"] = keys.float()
+                logits = logits + alike(self.names(batch["words"]), out[f"keys.{camera}"])
             spots = []
             for k, _ in enumerate(THINGS):
                 uv, mass = heatmaps.read(logits[:, k])
@@ -169,9 +174,11 @@ class Grounded(ChunkPolicy):
     # ------------------------------------------------------------ training
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         frames = self._prepare(frames, generator)
-        words = self.language(frames["words"])
+        words = self.language(frames["words"], generator)
         seen = self.look(frames, words)
         losses = self._grounding_losses(seen, frames)
+        if self.names is not None and "names" in frames:
+            losses["names"] = self._name_loss(self.names.of(frames["names"]), seen, frames)
         calm = slice(self._warped(frames), None)
         seen, words = {k: v[calm] for k, v in seen.items()}, words[calm]
         frames = {k: v[calm] for k, v in frames.items()}
@@ -195,7 +202,7 @@ class Grounded(ChunkPolicy):
         for camera in self.eyes:
             rgb = augment(pictures(out, camera), generator, self.augmentation)
             if n:
-                keys = [f"aux.{thing}_px.{camera}" for thing in THINGS]
+                keys = [k for k in (*(f"aux.{t}_px.{camera}" for t in THINGS), f"aux.things_px.{camera}") if k in out]
                 moved, labels = warp(rgb[:n], [out[k][:n] for k in keys], generator, 0.6)
                 rgb = torch.cat([moved, rgb[n:]])
                 out |= {k: torch.cat([new, out[k][n:]]) for k, new in zip(keys, labels)}
@@ -214,11 +221,22 @@ class Grounded(ChunkPolicy):
         for k, camera in enumerate(self.eyes):
             well = ~(gone & (which == k))
             out[f"images.{camera}"] = out[f"images.{camera}"] * well[:, None, None, None]
-            for thing in THINGS:
-                label = out[f"aux.{thing}_px.{camera}"].clone()
-                label[:, 2] *= well
-                out[f"aux.{thing}_px.{camera}"] = label
+            for key in (*(f"aux.{thing}_px.{camera}" for thing in THINGS), f"aux.things_px.{camera}"):
+                if key in out:
+                    label = out[key].clone()
+                    label[:, 2::3] *= well[:, None]
+                    out[key] = label
         return out
+
+    def _name_loss(self, looks: Tensor, seen: dict[str, Tensor], frames: Batch) -> Tensor:
+        """Every named thing of a picture, whatever was asked for, where it is seen by its name's look (B, S, match)."""
+        heat, real = [], (frames["names"] != PAD).any(-1)
+        for camera in self.eyes:
+            label = frames[f"aux.things_px.{camera}"].unflatten(1, (-1, 3))
+            logits = alike(looks, seen[f"keys.{camera}"])
+            heat.append(heatmaps.cross_entropy(logits.flatten(0, 1), label[..., :2].flatten(0, 1),
+                                               (label[..., 2] * real).flatten()))
+        return torch.stack(heat).sum()
 
     def _grounding_losses(self, seen: dict[str, Tensor], frames: Batch) -> dict[str, Tensor]:
         heat, visible = [], []
@@ -261,7 +279,7 @@ class Grounded(ChunkPolicy):
             px = self.pixels([x[:, :2] + 0.003 * normal(n, 2) for x in labels.values()],
                              [x[:, 2] for x in labels.values()])
             rough.append(self.rough(thing, px, body))
-        words = self.language(rows["words"]).detach()
+        words = self.language(rows["words"], generator).detach()
         spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
         places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)
         shake = torch.cat([normal(n, q.shape[1] - 1), 0.5 * normal(n, 1)], -1)
@@ -328,6 +346,11 @@ class Grounded(ChunkPolicy):
         out["gripper_mrad"] = 1000 * (error[..., -1:] * mask).nanmean((1, 2))
         out["held"] = ((status[:, 2] > 0) == (frames["aux.held"][:, 0] > 0.5)).float()
         return out
+
+
+def alike(looks: Tensor, keys: Tensor) -> Tensor:
+    """(B, S, h, w): how much every cell of `keys` (B, E, h, w) looks like each of `looks` (B, S, E)."""
+    return (looks @ keys.flatten(2)).unflatten(2, keys.shape[-2:])
 
 
 def _metres(places: Tensor, batch: Batch) -> Tensor:

@@ -55,10 +55,15 @@ class Sampler:
         return seen, self.gather(rng.choice(frames, self.rows, p=odds), pictures=False)
 
     def gather(self, index: NDArray[np.int64], pictures: bool = True) -> Batch:
-        """Frames `index` as a batch, with the words of their instructions and the tool's places (B, H, 3) m."""
+        """Frames `index` as a batch, with the words of their instructions and the tool's places (B, H, 3) m.
+
+        Pictures come with the names (B, S, L) of the S things that `aux.things_px` points at, where data have them.
+        """
         data = self.data
         if pictures:
             out = data.batch(index, self.horizon)
+            if self.things.names:
+                out["names"] = self.things.tokens[torch.from_numpy(data.episode[index])]
         else:
             action, mask = data.chunks(index, self.horizon)
             columns = {"state": data.state[index], "effort": data.effort[index], "action": action, "mask": mask,

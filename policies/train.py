@@ -20,6 +20,7 @@ from policies.data import TrainingData
 from policies.practice import Practice
 from policies.run_state import Average, Budget, Curve
 from policies.sampler import Sampler, describe
+from policies.team import Team
 from robot import output, registry
 from robot.clock import WallClock
 from robot.errors import ConfigError, DataError
@@ -44,6 +45,7 @@ class Run:
     curve: Curve
     training: Sampler
     validation: Sampler
+    team: Team | None = None  # where one process trains on a CPU
     practice: Practice | None = None  # where rollouts were asked for
 
 
@@ -104,7 +106,12 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
               "batch": config["batch"], "rows": config["rows"], "rank": accelerator.process_index, "swap": policy.apart}
     return Run(config, folder, accelerator, policy, model, optimizer, average, budget, curve,
                Sampler(episodes=train, **common), Sampler(episodes=held if len(held) else train[:1], **common),
-               Practice(config) if config["rollouts_every"] > 0 else None)
+               _team(accelerator, config["batch"]), Practice(config) if config["rollouts_every"] > 0 else None)
+
+
+def _team(accelerator: Accelerator, batch: int) -> Team | None:
+    alone = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
+    return Team(torch.get_num_threads(), batch) if alone else None
 
 
 def _claim(config: dict[str, Any]) -> Path:
@@ -181,13 +188,14 @@ def train_step(run: Run) -> dict[str, float]:
     frames, rows = ({k: v.to(device, non_blocking=True) for k, v in part.items()}
                     for part in run.training.step(budget.step))
     run.model.train()
-    losses = run.model(frames, rows, generator)
-    total = torch.stack(list(losses.values())).sum()
-    if not bool(torch.isfinite(total)):
-        bad = next(k for k, v in losses.items() if not bool(torch.isfinite(v)))
-        raise DataError(f"the loss {bad!r} is not finite at step {budget.step}; lower learning_rate")
     run.optimizer.zero_grad(set_to_none=True)
-    run.accelerator.backward(total)
+    if run.team is not None:
+        losses = run.team.learn(run.policy, frames, rows, seed)
+    else:
+        losses = run.model(frames, rows, generator)
+        run.accelerator.backward(torch.stack(list(losses.values())).sum())
+    if bad := next((k for k, v in losses.items() if not bool(torch.isfinite(v))), None):
+        raise DataError(f"the loss {bad!r} is not finite at step {budget.step}; lower learning_rate")
     run.accelerator.clip_grad_norm_(run.model.parameters(), 5.0)
     run.optimizer.step()
     run.average.update(run.policy, budget.step)

@@ -78,9 +78,18 @@ def steps(config: Mapping[str, Any], out: Path) -> list[Step]:
         Step("simulate", (*scene, seed, f"episodes={config['simulate_episodes']}", f"out={out / 'simulate'}")),
         Step("generate", (*scene, seed, f"episodes={config['demonstrations']}", f"workers={config['workers']}",
                           f"out={data}")),
-        Step("train", (f"data={data}", f"out={policy}", seed, f"steps={config['train_steps']}")),
+        Step("train", (f"data={data}", f"out={policy}", seed, f"steps={config['train_steps']}",
+                       *_told(config["train"]))),
         Step("evaluate", (f"checkpoint={policy}", *scene, seed, f"episodes={config['evaluate_episodes']}",
                           f"workers={config['workers']}", f"out={out / 'evaluate'}")),
         Step("deploy", tuple(deploy)),
         Step("selftest", ("arm=so101", "port=virtual", "yes=true", f"out={out / 'selftest'}")),
     ]
+
+
+def _told(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """A nest of settings as a command's arguments."""
+    out = []
+    for key, value in values.items():
+        out += _told(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}={value}"]
+    return out

@@ -44,3 +44,11 @@ def test_labels_move_with_the_picture():
     found, _ = heatmaps.read((moved[:, 0] + 1e-6).log(), reach=5)
     assert int(inner.sum()) > 30
     assert float((found - labels[:, :2])[inner].norm(dim=-1).max()) < 1.0 / 64
+
+
+def test_many_labels_in_one_row_move_as_each_alone():
+    rgb = torch.rand(5, 3, 16, 16)
+    each = [torch.cat([torch.rand(5, 2), torch.ones(5, 1)], 1) for _ in range(3)]
+    _, alone = warp(rgb, each, generator(4))
+    _, (together,) = warp(rgb, [torch.cat(each, 1)], generator(4))
+    assert torch.allclose(torch.cat(alone, 1), together, atol=1e-6)

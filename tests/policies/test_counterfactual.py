@@ -50,3 +50,16 @@ def test_a_scene_with_nothing_else_to_ask_for_stays_as_it_is(toy, sampler):
 def test_data_without_such_labels_is_fine(toy, sampler):
     plain = dataclasses.replace(toy, aux={k: v for k, v in toy.aux.items() if not k.startswith("things")})
     assert Things(plain, sampler.features).swap(sampler.gather(np.arange(5)), 5, np.random.default_rng(0)) == 0
+
+
+def test_names_come_as_words_unless_two_things_share_one(toy, sampler):
+    batch = sampler.gather(np.array([0, 25]))
+    for row, episode in enumerate((0, 1)):
+        for slot, name in enumerate(sampler.things.names[episode]):
+            assert np.array_equal(batch["names"][row, slot], sampler.features.encode(name)[:4])
+    letters = toy.aux["things_words"].copy().reshape(len(toy), 2, -1)
+    letters[:, 1] = letters[:, 0]
+    twins = Things(dataclasses.replace(toy, aux={**toy.aux, "things_words": letters.reshape(len(toy), -1)}),
+                   sampler.features)
+    assert not twins.tokens.any()
+    assert "names" not in sampler.gather(np.array([0]), pictures=False)

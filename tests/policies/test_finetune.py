@@ -65,6 +65,17 @@ def test_another_arm_or_rate_is_refused(toy, first, wrong, words):
         finetune.widen(dataclasses.replace(features, **wrong), features)
 
 
+def test_parts_that_the_checkpoint_has_not_are_added(tmp_path, toy):
+    complete(settings(tmp_path / "plain", "policy.match=0"), toy)
+    old, run = checkpoint.load(str(tmp_path / "plain")), train.prepare(
+        settings(tmp_path / "more", f"init={tmp_path / 'plain'}", "policy.match=6"), toy)
+    mine = run.policy.state_dict()
+    assert all(torch.equal(v, mine[k]) for k, v in old.state_dict().items())
+    assert {k.split(".")[0] for k in mine.keys() - old.state_dict().keys()} == {"names", "eyes"}
+    with pytest.raises(DataError, match=r"built differently .*match=6"):
+        finetune.graft(old, run.policy)
+
+
 def test_another_architecture_is_refused_with_the_arguments_to_give(tmp_path, toy, first):
     with pytest.raises(DataError, match=r"width=8"):
         train.prepare(settings(tmp_path / "next", f"init={first}", "policy.width=16"), toy)

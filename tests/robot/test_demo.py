@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from robot import config, demo, demo_report
+from robot.errors import ConfigError
 
 STEPS = ["simulate", "generate", "train", "evaluate", "deploy", "selftest"]
 
@@ -27,6 +28,20 @@ def test_every_step_is_a_command_with_keys_it_knows(settings, tmp_path):
         resolved = config.resolve(step.name, step.arguments)
         assert str(tmp_path) in resolved["out"]
     assert config.resolve("deploy", steps[4].arguments)["fault"] == settings["fault"]
+
+
+def test_the_training_is_told_what_the_demo_is_told(tmp_path):
+    given = config.resolve("demo", ["train.policy.fine=1", "+train.batch=32", "train_steps=7"])
+    train = config.resolve("train", demo.steps(given, tmp_path)[2].arguments)
+    assert (train["policy"]["fine"], train["batch"], train["steps"]) == (1, 32, 7)
+
+
+@pytest.mark.parametrize("wrong", ["+train.bacth=3", "+train.policy.fien=3", "train.policy.fine=many", "train=5"])
+def test_a_mistake_in_it_is_said_before_anything_begins(wrong, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError):
+        demo.main(config.resolve("demo", [wrong]))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_page_of_a_demo_that_left_nothing_says_so(settings, tmp_path):

@@ -1,0 +1,87 @@
+import dataclasses
+
+import numpy as np
+import torch
+
+from policies.encoders import Eye, Language, Names
+from policies.features import PAD, UNKNOWN
+from policies.grounded import Grounded, alike
+from policies.sampler import Sampler, describe
+from robot.arms.so101 import so101
+
+RED, BLUE, BLOCK, PUT = 2, 3, 4, 5
+
+
+def words(*numbers, length=6):
+    return torch.tensor(list(numbers) + [PAD] * (length - len(numbers)))
+
+
+def test_the_look_of_a_name_is_the_mean_of_its_words():
+    names = Names(8, 5, 2)
+    looks = names.of(torch.stack([words(RED, BLOCK), words(BLUE), words()]))
+    table = names.look.weight
+    assert torch.allclose(looks[0], (table[RED] + table[BLOCK]) / 2)
+    assert torch.allclose(looks[1], table[BLUE])
+    assert torch.equal(looks[2], torch.zeros(5))
+
+
+def test_an_instruction_points_at_its_words_alone():
+    names = Names(8, 5, 2)
+    looks = names(torch.stack([words(PUT, RED, BLOCK), words(BLUE)]))
+    assert looks.shape == (2, 2, 5)
+    assert torch.allclose(looks[1], names.look.weight[BLUE].expand(2, 5), atol=1e-6)  # padding is no word
+
+
+def test_alike_is_highest_where_the_key_points_the_same_way():
+    keys = torch.zeros(1, 3, 4, 4)
+    keys[0, :, 1, 2] = torch.tensor([1.0, -2.0, 0.5])
+    map_ = alike(torch.tensor([[[1.0, -2.0, 0.5], [0.0, 1.0, 0.0]]]), keys)
+    assert map_.shape == (1, 2, 4, 4)
+    assert int(map_[0, 0].argmax()) == 6 and float(map_[0, 1, 1, 2]) == -2.0
+
+
+def test_keys_do_not_depend_on_what_was_asked():
+    torch.manual_seed(0)
+    eye, rgb = Eye(8, 16, 1, 1, 4, keys=3), torch.rand(2, 3, 32, 32)
+    one, two = (eye(rgb, torch.randn(2, 16)) for _ in range(2))
+    assert one[2].shape == (2, 3, 8, 8) and torch.equal(one[2], two[2])
+    assert not torch.allclose(one[0], two[0])
+    assert Eye(8, 16, 1, 1, 4)(rgb, torch.randn(2, 16))[2] is None
+
+
+def test_words_are_dropped_only_where_a_generator_chooses():
+    torch.manual_seed(0)
+    language, text = Language(8, dropout=1.0), words(PUT, RED, BLOCK)[None]
+    unknown = language(torch.where(text == PAD, PAD, UNKNOWN))
+    assert torch.allclose(language(text, torch.Generator().manual_seed(0)), unknown)
+    assert not torch.allclose(language(text), unknown)
+
+
+def test_every_named_thing_teaches_what_its_words_look_like(toy):
+    features = describe(toy, ("front", "wrist"), np.arange(12), so101())
+    torch.manual_seed(0)
+    policy = Grounded(features, horizon=8, width=8, fine=1, coarse=1, hidden=16, depth=1, heads=2, match=8)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=3e-3)
+    sampler = Sampler(toy, features, np.arange(12), 8, seed=0, batch=32, rows=8, swap=policy.apart)
+    seen = []
+    for step in range(60):
+        losses = policy(*sampler.step(step), torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+        seen.append(float(losses["names"].detach()))
+    assert np.mean(seen[-5:]) < 0.8 * seen[0]  # 4.8 is the least that a blob allows
+    query = policy.names.look.weight.detach()
+    index = {word: k for k, word in enumerate(features.words)}
+    colours = query[[index[c] for c in ("red", "green", "blue")]]
+    red, green = (colours - colours.mean(0))[:2]
+    assert float(torch.cosine_similarity(red, green, dim=0)) < 0.0
+
+
+def test_data_without_named_things_teach_as_before(toy):
+    plain = dataclasses.replace(toy, aux={k: v for k, v in toy.aux.items() if not k.startswith("things")})
+    features = describe(plain, ("front", "wrist"), np.arange(12), so101())
+    policy = Grounded(features, horizon=8, width=8, fine=1, coarse=1, hidden=16, depth=1, heads=2, match=8)
+    sampler = Sampler(plain, features, np.arange(12), 8, seed=0, batch=4, rows=8, swap=policy.apart)
+    losses = policy(*sampler.step(0), torch.Generator().manual_seed(0))
+    assert "names" not in losses and all(torch.isfinite(v) for v in losses.values())
