@@ -25,7 +25,10 @@ class Team:
         self._pool = ThreadPoolExecutor(min(threads, self._count), "training", torch.set_num_threads, (each,))
 
     def learn(self, policy: ChunkPolicy, frames: Batch, rows: Batch, seed: int) -> dict[str, Tensor]:
-        """The named losses of one step, their gradient left in the parameters' `grad` as by `backward`."""
+        """The named losses of one step, their gradient left in the parameters' `grad` as by `backward`.
+
+        There is no gradient of losses that are not finite.
+        """
         count = self._count
         parameters = [p for p in policy.parameters() if p.requires_grad]
 
@@ -34,8 +37,10 @@ class Team:
             mine = ({name: values[k::count] for name, values in part.items()} for part in (frames, rows))
             losses = policy(*mine, torch.Generator().manual_seed(seed + k))
             total = torch.stack(list(losses.values())).sum()
-            return ({name: v.detach() for name, v in losses.items()},
-                    torch.autograd.grad(total / count, parameters, allow_unused=True))
+            known = {name: v.detach() for name, v in losses.items()}
+            if not bool(torch.isfinite(total)):  # torch may crash on the way back
+                return known, (None,) * len(parameters)
+            return known, torch.autograd.grad(total / count, parameters, allow_unused=True)
 
         shares = list(self._pool.map(share, range(count)))
         for parameter, *parts in zip(parameters, *(gradients for _, gradients in shares)):

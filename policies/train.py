@@ -189,13 +189,11 @@ def train_step(run: Run) -> dict[str, float]:
                     for part in run.training.step(budget.step))
     run.model.train()
     run.optimizer.zero_grad(set_to_none=True)
-    if run.team is not None:
-        losses = run.team.learn(run.policy, frames, rows, seed)
-    else:
-        losses = run.model(frames, rows, generator)
-        run.accelerator.backward(torch.stack(list(losses.values())).sum())
+    losses = run.team.learn(run.policy, frames, rows, seed) if run.team else run.model(frames, rows, generator)
     if bad := next((k for k, v in losses.items() if not bool(torch.isfinite(v))), None):
         raise DataError(f"the loss {bad!r} is not finite at step {budget.step}; lower learning_rate")
+    if run.team is None:
+        run.accelerator.backward(torch.stack(list(losses.values())).sum())
     run.accelerator.clip_grad_norm_(run.model.parameters(), 5.0)
     run.optimizer.step()
     run.average.update(run.policy, budget.step)

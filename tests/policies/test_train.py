@@ -56,6 +56,26 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, toy):
     assert any(not torch.equal(one[k], other[k]) for k in one)
 
 
+def test_without_a_team_a_step_learns_too(tmp_path, toy):
+    """As on a GPU or in several processes, where accelerate has the gradients summed."""
+    config = settings(tmp_path / "run")
+    run = dataclasses.replace(train.prepare(config, toy), team=None)
+    before = {k: v.clone() for k, v in run.policy.state_dict().items()}
+    losses = train.train_step(run)
+    assert all(np.isfinite(v) for v in losses.values())
+    assert any(not torch.equal(v, before[k]) for k, v in run.policy.state_dict().items())
+
+
+@pytest.mark.parametrize("team", [True, False])
+def test_a_loss_that_is_not_finite_is_named(tmp_path, toy, team):
+    run = train.prepare(settings(tmp_path / "run"), toy)
+    run = run if team else dataclasses.replace(run, team=None)
+    with torch.no_grad():
+        run.policy.maps["front"].bias.fill_(float("nan"))
+    with pytest.raises(DataError, match="the loss 'heat' is not finite at step 0; lower learning_rate"):
+        train.train_step(run)
+
+
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
