@@ -40,12 +40,14 @@ class ProcessPlanner:
 
     def __init__(
         self, loader: Mapping[str, Any], folder: Path, clock: Clock | None = None, size: int = 2**23,
-        command: Sequence[str] = COMMAND,
+        command: Sequence[str] = COMMAND, model: Mapping[str, Any] | str | None = None,
     ) -> None:
-        """`size` bytes are set aside for the pictures of one observation, in a file in `folder`."""
+        """`size` bytes are set aside for the pictures of one observation, in a file in `folder`. A checkpoint of
+        another arm than `model` is refused.
+        """
         self.clock = clock or WallClock()
         self.restarts, self.error = 0, ""
-        self._loader, self._folder, self._command = dict(loader), folder, tuple(command)
+        self._loader, self._folder, self._command, self._model = dict(loader), folder, tuple(command), model
         path = folder / PICTURES
         path.write_bytes(bytes(size))
         with path.open("r+b") as file:
@@ -78,7 +80,7 @@ class ProcessPlanner:
                 stdout=log, stderr=log, pass_fds=[theirs.fileno()], start_new_session=True)
         theirs.close()
         self._line, self._ready, self._busy, self._rest, self.error = mine, False, False, b"", ""
-        self._say({"op": "load", "loader": self._loader})
+        self._say({"op": "load", "loader": self._loader, "model": self._model})
 
     @property
     def _log(self) -> Path:
@@ -215,7 +217,7 @@ class PolicyServer:
     def _answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
         match message["op"]:
             case "load":
-                self._policy = registry.build("loader", message["loader"])
+                self._policy = registry.build("loader", message["loader"], model=message["model"])
                 return {"op": "ready", "spare": list(getattr(self._policy, "spare", ()))}
             case "reset" if self._policy is not None:
                 self._instruction = message["instruction"]

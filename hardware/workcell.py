@@ -56,7 +56,7 @@ class SimCell:
     """`arm=sim`: the same agent on a simulated arm, in virtual time."""
 
     def __init__(self, config: Mapping[str, Any], out: Path) -> None:
-        policy = registry.build("loader", config["loader"], path=config["checkpoint"])
+        policy = registry.build("loader", config["loader"], path=config["checkpoint"], model=config["model"])
         self.world: World = registry.assemble(config, "world")
         self.place = place = Ongoing(self.world)
         place.put(config["first_seed"] + 1000 * config["seed"])
@@ -144,7 +144,8 @@ class ServoCell:
         self._mark: Path | None = None
         self._done = _Poll(lambda: self.bench is not None and bool(self.bench.status()["success"]), self.clock)
         loader = {registry.OPTION_KEY: config["loader"], "path": str(config["checkpoint"])}
-        self.planner = ProcessPlanner(loader, self.folder, self.clock, command=command or COMMAND)
+        self.planner = ProcessPlanner(loader, self.folder, self.clock, command=command or COMMAND,
+                                      model=config["model"])
         try:
             self._open(out)
         except BaseException:

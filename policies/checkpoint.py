@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +66,17 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 
 @registry.option("loader", "checkpoint")
-def load(path: str) -> Policy:
+def load(path: str, model: Mapping[str, Any] | str | None = None) -> Policy:
     """The policy in the folder `path` (ours, or LeRobot's), shipped by that name, or at an import path
     `package.module:name`.
 
-    Raises `DataError`, one line, when it cannot be used.
+    Raises `DataError`, one line, when it cannot be used, or one of ours is of another arm than `model`.
     """
     if foreign.is_import(path):
         return foreign.imported(path)
     if not (folder_of(path) / POLICY).is_file() and lerobot.is_folder(Path(path)):
         return lerobot.LeRobotPolicy(Path(path))
-    document, model = describe(path), folder_of(path) / MODEL
+    document, weights = describe(path), folder_of(path) / MODEL
     try:
         policy: ChunkPolicy = registry.build(
             "policy", {registry.OPTION_KEY: document["policy"], **document["arguments"]},
@@ -83,10 +84,12 @@ def load(path: str) -> Policy:
     except (ConfigError, TypeError, ValueError) as error:
         raise DataError(f"{path} does not fit this version: {error}") from error
     try:
-        policy.load_state_dict(load_file(model))
+        policy.load_state_dict(load_file(weights))
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{model} cannot be read: {error}") from error
+        raise DataError(f"{weights} cannot be read: {error}") from error
     except RuntimeError as error:
         words = " ".join(str(error).split())[:160]
-        raise DataError(f"{model} does not fit {POLICY}: {words}") from error
+        raise DataError(f"{weights} does not fit {POLICY}: {words}") from error
+    if model is not None:
+        policy.features.fits(registry.build("model", model))
     return policy.eval()

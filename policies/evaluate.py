@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from policies import grid
-from policies.base import ChunkPolicy
 from policies.film import write_strip, write_video
 from policies.grid import Cell
 from policies.rollout import Outcome, rollout
@@ -42,9 +41,7 @@ def main(config: dict[str, Any]) -> int:
     if config["episodes"] < 1 or config["workers"] < 1:
         raise ConfigError("episodes= and workers= must be at least 1")
     for path in checkpoints(config):
-        policy = registry.build("loader", "checkpoint", path=path)  # a bad checkpoint is said now, once
-        if isinstance(policy, ChunkPolicy):
-            policy.features.fits(registry.build("model", config["model"]))
+        registry.build("loader", "checkpoint", path=path, model=config["model"])  # a bad one is said now, once
     cells = grid.cells(config)
     if config["resume"] and Path(config["out"], output.CONFIG).is_file():
         output.agree(Path(config["out"]), config, FREE)

@@ -10,7 +10,7 @@ from hardware.policy_process import ProcessPlanner
 from robot import registry
 from robot.agent import Agent
 from robot.clock import SimClock
-from robot.errors import ArmError
+from robot.errors import ArmError, DataError
 from robot.guard import Guard
 from robot.interfaces import Chunk
 from robot.planner import InlinePlanner
@@ -70,6 +70,15 @@ def test_a_policy_process_says_what_it_misses(tmp_path):
     finally:
         planner.stop()
     assert not check.ok and "needs camera 'wrist'" in check.words
+
+
+def test_a_checkpoint_of_another_arm_is_refused_before_anything_moves(tmp_path):
+    planner = ProcessPlanner({registry.OPTION_KEY: "checkpoint", "path": "pick_place"}, tmp_path, model="koch")
+    try:
+        with pytest.raises(DataError, match="another arm than model=koch"):
+            planner.start()
+    finally:
+        planner.stop()
 
 
 class Blind(Waver):

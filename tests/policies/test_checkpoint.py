@@ -105,3 +105,9 @@ def test_a_folder_of_the_same_name_comes_first(folder, monkeypatch):
 def test_a_checkpoint_that_is_not_there_names_what_ships(tmp_path):
     with pytest.raises(DataError, match="general, which came with the package"):
         checkpoint.describe(tmp_path / "nothing")
+
+
+def test_a_checkpoint_of_another_arm_is_refused():
+    checkpoint.load("pick_place", model="so101")
+    with pytest.raises(DataError, match="another arm than model=koch"):
+        checkpoint.load("pick_place", model={registry.OPTION_KEY: "koch"})
