@@ -25,11 +25,13 @@ from datagen.replay import Replayer, config_of
 from robot.errors import DataError
 from robot.output import write_text
 
+PARTS = ("meta", "data", "videos", "manifest.jsonl")  # any of which tells a damaged dataset from another folder
+
 
 def main(config: dict[str, Any]) -> int:
     """Audit the dataset in `config["data"]`; 0 only when nothing is wrong with it."""
     root = Path(config["data"])
-    if not root.is_dir():
+    if not any((root / part).exists() for part in PARTS):
         raise DataError(f"there is no dataset at {root}; make one with: steadyhand generate out={root}")
     out = Path(config["out"] or root / "audit")
     with _writing(out):

@@ -39,7 +39,7 @@ class Names(nn.Module):
     """What things look like by their names: words (…, L) to vectors of `size` that an eye's keys are compared with.
 
     A name's look is the mean of its words', so that a colour learned with one shape is known with every other. Which
-    words of an instruction name what it asks for, a small GRU decides.
+    words of an instruction name what it asks for, a small GRU decides. Unknown words look like nothing.
     """
 
     def __init__(self, words: int, size: int, things: int) -> None:
@@ -51,12 +51,18 @@ class Names(nn.Module):
 
     def forward(self, words: Tensor) -> Tensor:
         """(B, `things`, `size`): the looks of the things that instructions (B, L) ask for."""
+        words = _known(words)
         weights = self.point(self.gru(self.embed(words))[0]).masked_fill((words == PAD)[..., None], -1e4).softmax(1)
         return weights.transpose(1, 2) @ self.look(words)
 
     def of(self, names: Tensor) -> Tensor:
         """(…, `size`): the looks of things of these `names` (…, L), which are nothing but names."""
+        names = _known(names)
         return self.look(names).sum(-2) / (names != PAD).sum(-1, keepdim=True).clamp(min=1)
+
+
+def _known(words: Tensor) -> Tensor:
+    return words.masked_fill(words == UNKNOWN, PAD)
 
 
 class Block(nn.Module):

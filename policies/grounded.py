@@ -76,7 +76,7 @@ class Grounded(ChunkPolicy):
         Pictures are uint8 (B, H, W, 3), or floats (B, 3, H, W) that were prepared already.
         """
         out: dict[str, Tensor] = {}
-        looks = []
+        looks, asked = [], self.names(batch["words"]) if self.names is not None else None
         for camera, eye in self.eyes.items():
             rgb = batch[f"images.{camera}"]
             rgb = pictures(batch, camera) if rgb.dtype == torch.uint8 else rgb
@@ -84,9 +84,9 @@ class Grounded(ChunkPolicy):
                 features, summary, keys = eye(rgb.contiguous(memory_format=torch.channels_last), words)
             features, summary = features.float(), summary.float()
             logits = self.maps[camera](features)
-            if self.names is not None:
+            if asked is not None:
                 out[f"keys.{camera}"] = keys.float()
-                logits = logits + alike(self.names(batch["words"]), out[f"keys.{camera}"])
+                logits = logits + alike(asked, out[f"keys.{camera}"])
             spots = []
             for k, _ in enumerate(THINGS):
                 uv, mass = heatmaps.read(logits[:, k])

@@ -195,6 +195,13 @@ def test_a_missing_dataset_is_one_line(tmp_path):
         run(tmp_path / "nothing", tmp_path / "audit")
 
 
+def test_a_folder_that_is_no_dataset_is_refused_and_stays_as_it_is(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear reader")
+    with pytest.raises(DataError, match="there is no dataset"):
+        audit.main(config.resolve("audit", [f"data={tmp_path}"]))
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
 def test_coverage_grows_with_episodes_and_knows_what_is_off(sound):
     settings = config_of(sound, {})
     few = {c.axis: c for c in coverage(settings, range(3))}

@@ -32,6 +32,13 @@ def test_an_instruction_points_at_its_words_alone():
     assert torch.allclose(looks[1], names.look.weight[BLUE].expand(2, 5), atol=1e-6)  # padding is no word
 
 
+def test_an_unknown_word_looks_like_nothing():
+    names = Names(8, 5, 2)
+    assert torch.equal(names(words(PUT, RED, UNKNOWN)[None]), names(words(PUT, RED)[None]))
+    assert torch.equal(names(words(UNKNOWN)[None]), torch.zeros(1, 2, 5))
+    assert torch.equal(names.of(words(UNKNOWN, RED)), names.of(words(RED)))
+
+
 def test_alike_is_highest_where_the_key_points_the_same_way():
     keys = torch.zeros(1, 3, 4, 4)
     keys[0, :, 1, 2] = torch.tensor([1.0, -2.0, 0.5])
