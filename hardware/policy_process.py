@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 PICTURES = "pictures"
 STATE = ("q", "dq", "effort", "current", "temperature", "voltage", "health", "age")
 COMMAND = (sys.executable, "-m", "hardware.policy_process")
-NICE = 5  # how far inference steps back behind the control loop
+NICE = 5  # how far inference steps back behind the control loop, which also keeps half of the cores
 
 
 class ProcessPlanner:
@@ -77,7 +77,8 @@ class ProcessPlanner:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._command, str(theirs.fileno()), str(self._folder / PICTURES)], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, pass_fds=[theirs.fileno()], start_new_session=True)
+                stdout=log, stderr=log, pass_fds=[theirs.fileno()], start_new_session=True,
+                env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)), **os.environ})
         theirs.close()
         self._line, self._ready, self._busy, self._rest, self.error = mine, False, False, b"", ""
         self._say({"op": "load", "loader": self._loader, "model": self._model})
