@@ -125,7 +125,6 @@ def _begin(config: dict[str, Any], folder: str) -> None:
 
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     _WORK.update(config=config, folder=Path(folder), policies={}, cell=None, world=None)
 
 

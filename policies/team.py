@@ -22,7 +22,7 @@ class Team:
     def __init__(self, threads: int, batch: int) -> None:
         self._count = max(1, batch // SHARE)
         each = max(1, threads // self._count)
-        self._pool = ThreadPoolExecutor(min(threads, self._count), "training", torch.set_num_threads, (each,))
+        self._pool = ThreadPoolExecutor(min(threads, self._count), "training", _begin, (each,))
 
     def learn(self, policy: ChunkPolicy, frames: Batch, rows: Batch, seed: int) -> dict[str, Tensor]:
         """The named losses of one step, their gradient left in the parameters' `grad` as by `backward`.
@@ -47,3 +47,9 @@ class Team:
             there = [part for part in parts if part is not None]
             parameter.grad = torch.stack(there).sum(0) if there else None
         return {name: torch.stack([losses[name] for losses, _ in shares]).mean() for name in shares[0][0]}
+
+
+def _begin(threads: int) -> None:
+    """A thread's own settings."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,6 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     """Build the run that `config` describes, or pick up the unfinished one in its folder."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    torch.set_flush_denormal(True)
     torch.manual_seed(config["seed"])
     accelerator = Accelerator()
     train, held = data.split(config["validation"], config["seed"])
@@ -143,7 +143,7 @@ def loop(run: Run, console: Console) -> dict[str, float]:
     clock, board, found = WallClock(), _board(run), dict[str, float]()
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
                TextColumn("{task.fields[note]}"))
-    with Progress(*columns, console=console, disable=not run.accelerator.is_main_process) as bar:
+    with _no_denormals(), Progress(*columns, console=console, disable=not run.accelerator.is_main_process) as bar:
         task = bar.add_task("train", total=1.0, completed=run.budget.fraction, note="")
         start, done, before = clock.now(), run.budget.step, run.budget.elapsed
         while not run.budget.spent:
@@ -167,6 +167,16 @@ def loop(run: Run, console: Console) -> dict[str, float]:
             if step % run.config["save_every"] == 0 and not last and run.accelerator.is_main_process:
                 _store(run)
     return found
+
+
+@contextmanager
+def _no_denormals() -> Iterator[None]:
+    """Numbers next to nothing count as nothing: reckoning with them is a hundred times slower."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)  # it is of this whole thread, and others may need them
 
 
 def _store(run: Run) -> None:

@@ -49,6 +49,11 @@ def test_a_run_leaves_a_checkpoint_a_curve_and_a_card(tmp_path, toy):
     assert not (tmp_path / "run" / run_state.STATE).exists()
 
 
+def test_small_numbers_are_there_again_after_training(tmp_path, toy):
+    complete(settings(tmp_path / "run"), toy)
+    assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) > 0.0
+
+
 def test_the_same_seed_gives_the_same_weights(tmp_path, toy):
     one, two, other = (complete(settings(tmp_path / name, f"seed={seed}"), toy).average.weights
                        for name, seed in (("a", 1), ("b", 1), ("c", 2)))
