@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# tests run side by side: threads of one that wait for each other would starve those of the others that keep time
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # what a test finds may not depend on how busy the computer is
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
