@@ -39,7 +39,9 @@ class ChunkPolicy(nn.Module):
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Named losses (scalars, already weighted) of picture samples `frames` and pictureless `rows`.
 
-        Keys are those of `TrainingData.batch`, plus `words` (B, L) int64 and `tool` (B, H, 3) m, the actions' places.
+        Keys are those of `TrainingData.batch`, plus `words` (B, L) int64, `tool` (B, H, 3) m, the actions' places, and
+        for pictures `names` (B, S, L) int64 where data have them. Whatever is random comes from `generator` alone:
+        shares of a batch may run side by side.
         """
         raise NotImplementedError
 

@@ -202,7 +202,7 @@ class Grounded(ChunkPolicy):
         for camera in self.eyes:
             rgb = augment(pictures(out, camera), generator, self.augmentation)
             if n:
-                keys = [k for k in (*(f"aux.{t}_px.{camera}" for t in THINGS), f"aux.things_px.{camera}") if k in out]
+                keys = _places(out, camera)
                 moved, labels = warp(rgb[:n], [out[k][:n] for k in keys], generator, 0.6)
                 rgb = torch.cat([moved, rgb[n:]])
                 out |= {k: torch.cat([new, out[k][n:]]) for k, new in zip(keys, labels)}
@@ -221,11 +221,10 @@ class Grounded(ChunkPolicy):
         for k, camera in enumerate(self.eyes):
             well = ~(gone & (which == k))
             out[f"images.{camera}"] = out[f"images.{camera}"] * well[:, None, None, None]
-            for key in (*(f"aux.{thing}_px.{camera}" for thing in THINGS), f"aux.things_px.{camera}"):
-                if key in out:
-                    label = out[key].clone()
-                    label[:, 2::3] *= well[:, None]
-                    out[key] = label
+            for key in _places(out, camera):
+                label = out[key].clone()
+                label[:, 2::3] *= well[:, None]
+                out[key] = label
         return out
 
     def _name_loss(self, looks: Tensor, seen: dict[str, Tensor], frames: Batch) -> Tensor:
@@ -346,6 +345,12 @@ class Grounded(ChunkPolicy):
         out["gripper_mrad"] = 1000 * (error[..., -1:] * mask).nanmean((1, 2))
         out["held"] = ((status[:, 2] > 0) == (frames["aux.held"][:, 0] > 0.5)).float()
         return out
+
+
+def _places(batch: Batch, camera: str) -> list[str]:
+    """Keys of what is labelled in a camera's pictures: (B, 3 N) of u, v and visibility."""
+    keys = [f"aux.{what}_px.{camera}" for what in (*THINGS, "things")]
+    return [key for key in keys if key in batch]
 
 
 def alike(looks: Tensor, keys: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """A training step on the cores of a CPU: the batch in shares, each from pictures to gradients on one thread.
 
 A small network's layers are too small to be worth splitting each: threads wait for each other after every one, and a
-whole batch's maps do not fit into the cache. Shares do not depend on the number of threads, so neither do the results.
+whole batch's maps do not fit into the cache. Shares do not depend on the number of threads, so neither do the results,
+as long as there is at most one thread a share; with more, they differ by rounding.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Team:
 
         There is no gradient of losses that are not finite.
         """
-        count = self._count
+        count = min(self._count, len(rows["state"]))
         parameters = [p for p in policy.parameters() if p.requires_grad]
 
         def share(k: int) -> tuple[dict[str, Tensor], tuple[Tensor | None, ...]]:

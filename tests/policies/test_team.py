@@ -58,3 +58,9 @@ def test_what_goes_wrong_in_a_thread_is_raised(learner):
     policy, frames, rows = learner
     with pytest.raises(KeyError, match="effort"):
         Team(2, BATCH).learn(policy, {k: v for k, v in frames.items() if k != "effort"}, rows, 0)
+
+
+def test_fewer_rows_than_shares_are_enough(learner):
+    policy, frames, rows = learner
+    losses = Team(2, BATCH).learn(policy, frames, {k: v[:1] for k, v in rows.items()}, 0)
+    assert all(bool(torch.isfinite(v)) for v in losses.values())
