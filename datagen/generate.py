@@ -70,7 +70,8 @@ def check(config: dict[str, Any]) -> None:
     job.tasks_of(config)
     registry.assemble(config, "engine")
     if config["learner"]:
-        registry.build("loader", "checkpoint", path=config["learner"])  # a bad checkpoint is said now, once
+        # a bad checkpoint, or one of another arm, is said now, once
+        registry.build("loader", "checkpoint", path=config["learner"], model=config["model"])
 
 
 def _compare(out: Path, found: dict[str, str]) -> None:

@@ -76,19 +76,22 @@ class Monitor:
 
     def forget(self) -> None:
         """The scene was put anew: no motion leads from before to now."""
-        self._q: deque[Array] = deque(maxlen=REST + 1)  # (J,) rad
-        self._driven: deque[Mask] = deque(maxlen=REST + 1)  # (J,) bool, which joints have torque
+        joints = len(self.spec.names)
+        self._q: Array = np.zeros((REST + 1, joints))  # rad, the last looks, oldest first
+        self._driven: Mask = np.zeros((REST + 1, joints), dtype=bool)  # which joints had torque
+        self._looks = 0
         self._forces: deque[float] = deque(maxlen=WINDOW)
         self.rested = np.inf
 
     def look(self, now: float) -> None:
         """Take in the state at `now` (s)."""
         rig, spec, self._now = self.rig, self.spec, now
-        self._q.append(rig.state.q.copy())
-        self._driven.append(self._torque_on())
+        self._q[:-1], self._driven[:-1] = self._q[1:], self._driven[1:]
+        self._q[-1], self._driven[-1] = rig.state.q, self._torque_on()
+        self._looks += 1
         self._forces.append(self.plant.table_force())
         self._note("position", float(np.maximum(spec.lower - self._q[-1], self._q[-1] - spec.upper).max()))
-        self._note("force", float(np.mean(self._forces)))
+        self._note("force", sum(self._forces) / len(self._forces))
         self._motion()
         self._rest(now)
         self.hottest = max(self.hottest, float(rig.heat.celsius.max()))
@@ -102,20 +105,21 @@ class Monitor:
         return out
 
     def _motion(self) -> None:
-        if len(self._q) < 2 * WINDOW + 1:
+        if self._looks < 2 * WINDOW + 1:
             return
         start, middle, end = self._q[-2 * WINDOW - 1], self._q[-WINDOW - 1], self._q[-1]
-        driven, span = np.logical_and.reduce(list(self._driven)[-2 * WINDOW - 1 :]), WINDOW * LOOK
-        speed = np.abs(end - middle) / span / self.spec.speed
-        change = np.abs(end - 2.0 * middle + start) / span**2 / self.spec.acceleration
+        driven: Mask = np.logical_and.reduce(self._driven[-2 * WINDOW - 1 :])
+        span = WINDOW * LOOK
         driven[list(self.beyond)] = False
         driven[-1] = False  # a gripper snaps shut when what it holds slips out
-        self._note("speed", float((speed * driven).max()))
-        self._note("acceleration", float((change * driven).max()), int((change * driven).argmax()))
+        speed = np.abs(end - middle) / span / self.spec.speed * driven
+        change = np.abs(end - 2.0 * middle + start) / span**2 / self.spec.acceleration * driven
+        worst = int(change.argmax())
+        self._note("speed", float(speed.max()))
+        self._note("acceleration", float(change[worst]), worst)
 
     def _rest(self, now: float) -> None:
-        rows = np.array(self._q)
-        still = len(rows) > REST and bool((rows.max(axis=0) - rows.min(axis=0)).max() < DRIFT)
+        still = self._looks > REST and bool((self._q.max(axis=0) - self._q.min(axis=0)).max() < DRIFT)
         self.rested = min(self.rested, now - REST * LOOK) if still else np.inf
 
     def _note(self, name: str, value: float, joint: int = -1) -> None:

@@ -34,12 +34,11 @@ class BulletPlant:
         servos = self.world.arm.servos
         self._rest += dt * HZ
         limit = np.minimum(torque, servos.limit)
-        limp = limit <= 0.0
+        goal, limp = np.asarray(goal, dtype=np.float64), limit <= 0.0
         force = np.where(limp, GEARS, limit)  # a servo without torque still has to be turned by its gears
         while self._rest >= 1.0:
             self._rest -= 1.0
-            here = servos.read()[0]
-            self.world.tick(goal=np.where(limp, here, np.asarray(goal, dtype=np.float64)), limit=force)
+            self.world.tick(goal=np.where(limp, servos.read()[0], goal) if limp.any() else goal, limit=force)
         q, dq, applied = servos.read()
         # PyBullet goes on reporting the last torque of a motor that was switched off
         return PlantState(q, dq, np.clip(applied, -limit, limit))

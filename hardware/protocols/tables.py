@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from robot.errors import ConfigError
 
@@ -40,17 +41,17 @@ class Register:
     default: int = 0
     source: str = ""  # where it differs from the table's
 
-    @property
+    @cached_property
     def end(self) -> int:
         return self.address + self.size
 
-    @property
+    @cached_property
     def lowest(self) -> int:
         if self.sign is Sign.MAGNITUDE:
             return -((1 << self.bit) - 1)
         return -(1 << (8 * self.size - 1)) if self.sign is Sign.TWOS else 0
 
-    @property
+    @cached_property
     def highest(self) -> int:
         if self.sign is Sign.MAGNITUDE:
             return (1 << self.bit) - 1

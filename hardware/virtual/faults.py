@@ -73,6 +73,8 @@ class Effects:
 
     def on(self, component: str, kind: Kind, index: int) -> float | None:
         """The value of that fault on servo `index`; None when it has none."""
+        if not self.servos:  # asked a dozen times a tick of every servo
+            return None
         return self.servos.get((component, kind), {}).get(index)
 
 

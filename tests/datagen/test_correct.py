@@ -80,6 +80,12 @@ def test_a_checkpoint_that_is_not_there_is_said_before_anything_is_made(tmp_path
     assert not (tmp_path / "set").exists()
 
 
+def test_a_checkpoint_of_another_arm_is_said_before_anything_is_made(tmp_path):
+    with pytest.raises(DataError, match="another arm than model=koch"):
+        generate.main(config.resolve("generate", [f"out={tmp_path / 'set'}", "learner=pick_place", "model=koch"]))
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_checkpoint_is_known_by_its_content(tmp_path):
     (tmp_path / "policy.json").write_text("{}")
     first = digest(str(tmp_path))
