@@ -218,6 +218,12 @@ def _reach(scene: Scene, item: str) -> float:
     return float(np.linalg.norm(scene.pose(ARM, TIP).position - scene.pose(item).position))
 
 
+def named(goal: Goal) -> set[str]:
+    """The bodies that `goal` is about: what is moved, where to, and whose joint."""
+    words = (getattr(goal, key, "") for key in ("item", "on", "body", "above"))
+    return {word.split("/")[0] for word in words if word}
+
+
 def first_open(goals: list[Goal], scene: Scene) -> Goal:
     """The first goal that is not yet reached; the last one when all are."""
     return goals[number_open(goals, scene)]

@@ -177,7 +177,7 @@ class Tabletop:
 
     def wrong_object(self) -> bool:
         """Something that no goal names is in the gripper now."""
-        named = {name for goal in self.goals for name in (getattr(goal, "item", ""), getattr(goal, "on", ""))}
+        named = set().union(*(goal_kinds.named(conditions.core(goal)) for goal in self.goals))
         others = [name for name in self.scene.bodies if name not in named | {goal_kinds.ARM, "table"}]
         return bool(goal_kinds.grasped(self.scene, others))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from robot import registry
 from robot.arms.so101 import so101
 from robot.errors import ArmError, SceneError
 from robot.interfaces import Arm
+from sim import conditions, goals
 from sim.plant import BulletPlant
 from sim.randomization import none, train
 from sim.tasks.pick_place import PickPlace
@@ -110,6 +112,19 @@ def test_the_wrong_cube_is_not(world):
     for _ in range(3):
         world.step(world.arm.read().q)
     assert not world.success()
+
+
+@pytest.mark.parametrize("task, about", [
+    ("open_drawer", {"cabinet"}), ("turn_knob", {"dial"}), ("pick_place", None), ("put_in_drawer", None)])
+def test_what_the_goals_are_about_is_no_wrong_object_and_all_else_is(task, about, monkeypatch):
+    made = Tabletop(so101(), registry.build("task", task), train())
+    made.reset(3)
+    found = set().union(*(goals.named(conditions.core(g)) for g in made.goals))
+    assert found and found <= made.scene.bodies.keys() and found == (about or found)
+    for body in made.scene.bodies.keys() - {"arm", "table"}:
+        monkeypatch.setattr(goals, "held", lambda _, item, body=body: item == body)
+        assert made.wrong_object() == (body not in found)
+    made.close()
 
 
 def test_sim_arm_keeps_the_arm_contract(world):
