@@ -15,6 +15,7 @@ from sim.scene import Scene
 GRIP = 0.2  # fraction of its stall torque that a gripper squeezes with; more of it ejects what is held
 PINCH = 8.0  # N, the most between fingers on a rack, for the same reason
 RACK = 4.0  # times the driven finger's force: what goes along must stay level with it, or the pair drifts sideways
+SLACK = 0.01  # rad, by which an end stop gives
 SOFT = 0.05  # rad (or m), the error at which a motor without figures of its own gives all it has
 
 
@@ -96,7 +97,9 @@ class Servos:
         self.dead_band, self.play = row("dead_band") * wear.dead_band, 0.5 * (row("backlash") * wear.backlash)
         self.lead = row("lead")
         self.top, self.count = self.speed * wear.speed, 2 * np.pi / row("counts")
-        columns = (self.ratio, self.play, self.lead, self.dead_band, self.gain, self.top, self.friction, self.stiffness)
+        spec = self.model.spec
+        columns = (self.ratio, self.play, self.lead, self.dead_band, self.gain, self.top, self.friction, self.stiffness,
+                   spec.lower - SLACK, spec.upper + SLACK)
         self._rows = np.column_stack(columns).tolist()
         damping = row("damping")
         for k, value in [*zip(self.index, damping), *((f[0], damping[f[1]]) for f in self.follow)]:
@@ -118,17 +121,25 @@ class Servos:
         self.last, self.side = np.asarray(q, dtype=float).tolist(), [0.0] * len(self.index)
 
     def drive(self, goal: Array, limit: Array) -> None:
-        """Set the motors for one physics step towards `goal` (J,) rad; `limit` (J,) N·m, 0 is limp."""
+        """Set the motors for one physics step towards `goal` (J,) rad; `limit` (J,) N·m, 0 is limp.
+
+        End stops hold: Bullet's own limits halt a joint that moves into them, but a contact may creep it past them, and
+        no torque of ours brings it back while the contact lasts.
+        """
         states = pybullet.getJointStates(self.id, self.index, self.scene.client)
         wanted, before, side = np.asarray(goal, dtype=float).tolist(), self.last, self.side
         speeds, forces = [], []
         # Floats, not arrays: for half a dozen joints they are several times as fast, and this runs 240 times a second.
         for k, (state, most, row) in enumerate(zip(states, limit.tolist(), self._rows)):
-            ratio, play, lead, dead_band, gain, top, friction, stiffness = row
+            ratio, play, lead, dead_band, gain, top, friction, stiffness, lower, upper = row
+            angle = state[0] / ratio
             moved = wanted[k] - before[k]
             if abs(moved) > 1e-6:
                 side[k] = 1.0 if moved > 0 else -1.0
-            error = wanted[k] - state[0] / ratio - side[k] * play - lead * state[1] / ratio
+            if not lower <= angle <= upper:
+                angle = min(max(angle, lower), upper)
+                pybullet.resetJointState(self.id, self.index[k], angle * ratio, 0.0, physicsClientId=self.scene.client)
+            error = wanted[k] - angle - side[k] * play - lead * state[1] / ratio
             size = abs(error)
             speeds.append(min(max(gain * error, -top), top) * ratio if size > dead_band else 0.0)
             forces.append(min(friction + stiffness * size, most) / ratio)

@@ -7,6 +7,7 @@ import pytest
 
 from robot.arms.so101 import so101
 from sim.arm import SimArm
+from sim.bullet import pybullet
 from sim.scene import HZ, Scene
 from sim.servos import Wear
 
@@ -117,3 +118,19 @@ def test_two_servos_on_a_joint_are_twice_as_stiff(bench):
     servos = SimArm(scene, wx250s(), lambda: 0.0).servos
     assert servos.stiffness[1] == servos.stiffness[2] == 2 * servos.stiffness[0]
     scene.close()
+
+
+@pytest.mark.parametrize("joint, push, end", [("gripper", -2.0, -0.174533), ("wrist_flex", 6.0, 1.65806)])
+def test_end_stops_hold_whatever_pushes(bench, joint, push, end):
+    made, k = bench(), so101().names.index(joint)
+    servos, home, seen = made.arm.servos, made.arm.spec.home.copy(), []
+    home[k] = end
+    made.run(1.5, home)
+    for _ in range(HZ):
+        pybullet.applyExternalTorque(servos.id, servos.index[k], (push, push, push), pybullet.LINK_FRAME,
+                                     made.scene.client)
+        seen.append(made.run(1 / HZ, home)[-1, k] - end)
+    assert max(np.abs(seen)) < 0.1  # what one step can do
+    assert np.mean(np.abs(seen)) < 0.02
+    pybullet.resetJointState(servos.id, servos.index[k], end + np.sign(push) * 0.3, 0.0, made.scene.client)
+    assert abs(made.run(2 / HZ, home)[-1, k] - end) < 0.02
