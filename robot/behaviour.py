@@ -9,7 +9,7 @@ import numpy as np
 
 from robot.errors import ArmError
 from robot.guard import Guard
-from robot.interfaces import Array, Health, Mode, Response, Snapshot, Verdict
+from robot.interfaces import Array, Clears, Health, Mode, Response, Snapshot, Verdict
 from robot.motion import Mover
 from robot.planner import Planner
 from robot.recovery import Attempt, Context, Ledger, escalated
@@ -26,6 +26,7 @@ PARKING = 20.0  # s that the way to the parking pose may take
 PARK_SCALE, SLOW_SCALE, FIRST_SCALE = 0.3, 0.4, 0.15
 WOUND = 0.08  # rad between goal and joint, too much to hold against
 HEARD = 0.1  # s, a reading that is older says nothing
+SWAY = 0.15  # rad in a quarter second: a joint that something holds back does not get further
 TRAIL = 2.0  # s of its own path that a retreat can go back along
 
 
@@ -123,9 +124,14 @@ class Behaviour:
             self.mode, self._held = goes, s.now
 
     def _ease(self, s: Snapshot) -> None:
-        """A joint that something holds back may not stay wound up: let go, it would leap. Its goal comes to it."""
+        """A joint that something holds back may not stay wound up: let go, it would leap. Its goal comes to it.
+
+        Not where the reading jumps about: a goal that follows a bad encoder throws the arm around.
+        """
+        if s.travel is None:
+            return
         gap = self.arm.goal - s.state.q
-        wound = (np.abs(gap) > WOUND) & (np.abs(s.state.dq) < 0.5) & (s.state.age < HEARD)
+        wound = (np.abs(gap) > WOUND) & (np.abs(s.state.dq) < 0.5) & (s.state.age < HEARD) & (s.travel < SWAY)
         wound[-1] = False
         if wound.any():
             self.arm.yield_to(s.state.q, wound)
@@ -153,9 +159,15 @@ class Behaviour:
             self._held = s.now
             if s.now - self._quiet >= SETTLE:
                 self._resume(s)
-        elif s.now - self._held > PATIENCE:
+        elif s.now - self._held > (STAND if self._past_help(verdict) else PATIENCE):
             self._floor = Response.PARK
         return target
+
+    def _past_help(self, verdict: Verdict) -> bool:
+        """Something is wrong that neither goes away nor can be tried to mend: to go on holding helps nobody."""
+        faults = [self.supervisor.by_name(n) for n in verdict.active]
+        return any(f.response >= Response.HOLD and f.clears is not Clears.WHEN_GONE and not f.budget.count
+                   for f in faults)
 
     def _try_recovery(self, s: Snapshot, verdict: Verdict) -> bool:
         faults = [self.supervisor.by_name(n) for n in verdict.active]

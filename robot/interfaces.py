@@ -236,7 +236,7 @@ class Snapshot:
     frame_change: Mapping[str, float] = field(default_factory=dict)  # mean change since the picture before, in [0, 1]
     demand: Array | None = None  # (J,) rad/s, the speed that being in time for the newest plan takes; None without one
     spare: tuple[str, ...] = ()  # cameras that the policy was trained to do without, while another one gives pictures
-    travel: Array | None = None  # (J,) rad, between the ends of each joint's last quarter second; None before that
+    travel: Array | None = None  # (J,) rad, how far apart each joint was in its last quarter second; None before that
     lately: BusStats = BusStats()  # what of `bus` belongs to the last seconds
     beat_age: float = 0.0  # s since the watchdog last said that it is there; 0 where there is none
     rest_voltage: float = float("nan")  # V, the supply's before there was any load

@@ -11,7 +11,7 @@ from robot.interfaces import ArmState, Chunk, Frame, Health
 
 
 class JointArm:
-    """Joints with a lag of `tau` s; `silence`, `flags`, `heat` and `frozen` are what a test breaks."""
+    """Joints with a lag of `tau` s; `silent`, `flags`, `temperature`, `stuck` and `noise` are what a test breaks."""
 
     def __init__(self, clock: SimClock, tau: float = 0.03) -> None:
         self.spec, self.clock, self.tau = so101().spec, clock, tau
@@ -23,6 +23,7 @@ class JointArm:
         self.temperature = np.full(n, 35.0)
         self.voltage = np.full(n, 12.0)
         self.stuck = np.zeros(n, bool)
+        self.noise, self._rng = np.zeros(n), np.random.default_rng(0)  # rad, of what the encoders say
         self.sent: list[tuple[float, np.ndarray]] = []
         self.calls: list[str] = []
         self._then = clock.now()
@@ -49,7 +50,8 @@ class JointArm:
         self._advance()
         now, heard = self.clock.now(), ~self.silent
         self._heard = np.where(heard, now, self._heard)
-        self._known = np.where(heard, self.q, self._known)
+        seen = self.q + self.noise * self._rng.uniform(-1.0, 1.0, len(self.q)) if self.noise.any() else self.q
+        self._known = np.where(heard, seen, self._known)
         health = self.flags | np.where(self.silent, int(Health.SILENT), 0)
         health = health | (0 if self.torque else int(Health.LIMP))
         effort = np.clip((self.goal - self.q) * 2.0, -1.0, 1.0) if self.torque else np.zeros_like(self.q)

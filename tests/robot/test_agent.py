@@ -78,6 +78,15 @@ def test_overload_is_relieved_and_needs_no_person(agent, arm):
     assert result.modes[-1][1] == "active"
 
 
+def test_goals_do_not_follow_an_encoder_that_jumps_about_and_the_arm_is_soon_down(agent, arm):
+    result = agent.run("wave", 30.0, during(agent, 1.0, lambda: arm.noise.put(2, 0.5)))
+    (jump,) = [f for f in result.faults if f.name == "encoder_jump"]
+    assert result.outcome in ("parked", "limp") and not arm.torque
+    goals = np.array([q[2] for t, q in arm.sent if jump.start + 0.3 < t])
+    assert np.abs(np.diff(goals)).max() < 0.05  # rad a cycle: held, then parked, and nothing else
+    assert agent.clock.now() - jump.start < 10.0  # nobody else could mend it
+
+
 def test_non_finite_actions_never_reach_the_arm(agent, arm, waver):
     result = agent.run("wave", 5.0, done=during(agent, 1.0, lambda: setattr(waver, "bad", True)))
     assert [f.name for f in result.faults] == ["non_finite_action"]
