@@ -68,7 +68,7 @@ class Case:
 
 GO, RE, ST = End.GOES_ON, End.RECOVERS, End.STOPS
 ANY = (0, 1, 2, 3, 4, 5)
-STUCK = ("stuck_joint", "stalled", "blocked", "frozen_telemetry", "overload")
+STUCK = ("stuck_joint", "stalled", "overpowered", "blocked", "frozen_telemetry", "overload")
 CASES: dict[str, Case] = {
     # communication
     "reply_off": Case("reply {joint} off for 1", ("lost_servo",), 0.3, RE, "communication", joints=ANY),

@@ -186,6 +186,14 @@ def stalled(s: Snapshot) -> str | None:
     return f"pushes without moving: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
 
 
+@fault(Response.HOLD, after=0.5, clears=Clears.ON_RESET, recover="retreat_and_retry", budget=Budget(2, 300.0),
+       group="mechanical")
+def overpowered(s: Snapshot) -> str | None:
+    """A joint gives all it has and does not get to its goal: its load is too heavy, or its motor fails."""
+    bad = _driven(s) & (np.abs(s.goal - s.state.q) > 0.1) & (np.abs(s.state.effort) > 0.9)
+    return f"gives all it has: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
+
+
 @fault(Response.HOLD, after=0.1, clears=Clears.ON_RESET, budget=PERSON, group="mechanical")
 def stuck_joint(s: Snapshot) -> str | None:
     """A joint neither moves nor pushes: a broken gear or wire, or a servo that ignores its goals."""

@@ -71,9 +71,7 @@ class _Framer:
 
     def _size(self, known: bytearray) -> int:
         """Bytes of a frame from its id and length: 0 when more must come to tell, -1 when it is none."""
-        if known and known[0] > BROADCAST - (self._expected is not None):
-            return -1
-        if known and self._expected is not None and known[0] not in self._expected:
+        if known and (known[0] > BROADCAST if self._expected is None else known[0] not in self._expected):
             return -1
         if len(known) < 2:
             return 0
@@ -135,7 +133,7 @@ class Lx16a:
         match op:
             case messages.Ping(servo) if servo != BROADCAST:
                 return pack(servo, ID_READ)
-            case messages.Read(servo, address, size) if READS.get(address, (0, 0))[1] == size:
+            case messages.Read(servo, address, size) if address in READS and READS[address][1] == size:
                 return pack(servo, READS[address][0])
             case messages.Write(servo, command, data):
                 return pack(servo, command, data)

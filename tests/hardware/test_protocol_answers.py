@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hardware.protocols import dynamixel2, envelope, lx16a, messages
+from hardware.protocols.dynamixel1 import AX12
+from hardware.protocols.lx16a import LX16A
 from hardware.protocols.messages import BROADCAST, Damage, Other, Reply
 from hardware.protocols.models import codec
+from robot.errors import BusError
 
 READ, WRITE = messages.Read(1, 28, 2), messages.Write(1, 28, b"\0\0")
 READ_ALL, WRITE_ALL = messages.Read(BROADCAST, 28, 2), messages.Write(BROADCAST, 28, b"\0\0")
@@ -116,9 +119,9 @@ def test_an_lx16a_answers_by_the_command_that_it_was_asked():
     assert reader.feed(late) == [Damage("not what was asked for", bytes(4), 1)]
     assert reader.feed(made.encode_reply(Reply(1, 0, b"\1\2\3\4"), op)) == [Reply(1, 0, b"\1\2\3\4")]
     ping = made.encode_reply(Reply(1, 0, b"\1"), messages.Ping(1))
-    assert ping[4] == lx16a.ID_READ
+    assert ping[4] == made.encode(messages.Ping(1))[4] == 14
     assert made.reader({1: 1}, messages.Ping(1)).feed(ping) == [Reply(1, 0, b"\1")]
-    assert made.encode_reply(Reply(1, 0, b"\1\0"))[4] == lx16a.POSITION
+    assert made.encode_reply(Reply(1, 0, b"\1\0"))[4] == 28
 
 
 @pytest.mark.parametrize("address, command, size", [
@@ -128,3 +131,68 @@ def test_an_lx16a_reads_each_value_by_the_published_command(address, command, si
     made, data = codec("lx16a"), lx16a.pack(9, command)
     assert made.encode(messages.Read(9, address, size)) == data
     assert made.listener().feed(data) == [messages.Read(9, address, size)]
+
+
+@pytest.mark.parametrize("address, size", [(99, 0), (99, 1), (28, 0), (28, 1)])
+def test_an_lx16a_has_no_other_readings(address, size):
+    with pytest.raises(BusError, match="no command"):
+        codec("lx16a").encode(messages.Read(1, address, size))
+
+
+def test_a_dynamixel_clears_by_the_published_key():
+    assert codec("dynamixel2").encode(messages.Clear(1))[8:13] == b"\x01DXL\x22"
+
+
+# ---------------------------------------------------------------- a frame's edges
+GOOD = Reply(3, 0, b"\1\2\3\4")
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_a_stray_byte_of_a_header_costs_no_frame(name):
+    made = codec(name)
+    frame = made.encode_reply(GOOD)
+    assert [x for x in made.reader({3: 4}).feed(frame[:1] + frame) if isinstance(x, Reply)] == [GOOD]
+    ask = made.encode(messages.Ping(3))
+    assert made.listener().feed(ask[:1] + ask + ask)[-1] == made.listener().feed(ask)[0]
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_what_breaks_off_is_blamed_on_whoever_can_be_told(name):
+    frame, at = codec(name).encode(messages.Ping(7)), 4 if name == "dynamixel2" else 2
+    for cut in range(1, len(frame)):
+        ear = codec(name).listener()
+        assert ear.feed(frame[:cut]) == []
+        (lost,) = ear.flush()
+        assert lost.data == frame[:cut] and lost.id == (7 if cut > at else -1)
+
+
+def test_an_lx16as_frame_is_as_long_as_it_may_be_and_no_longer():
+    longest, too_long = lx16a.pack(1, 1, bytes(13)), lx16a.pack(1, 1, bytes(14))
+    assert codec("lx16a").listener().feed(longest) == [messages.Write(1, 1, bytes(13))]
+    for false in (too_long, bytes.fromhex("5555 01 02 fc"), bytes.fromhex("5555 ff 03 01 fc")):
+        heard = codec("lx16a").listener().feed(false + longest)
+        assert heard == [Damage("noise", false), messages.Write(1, 1, bytes(13))]
+
+
+@pytest.mark.parametrize("false", ["ff ff fd 07", "ff ff fd 00 fd", "ff ff fd 00 03 02 00",
+                                   "ff ff fd 00 03 01 10"])
+def test_a_false_header_of_a_dynamixel_is_told_by_its_last_byte(false):
+    data, reader = bytes.fromhex(false), codec("dynamixel2").reader()
+    assert reader.feed(data[:-1]) == []
+    assert reader.feed(data[-1:]) == [Damage("noise", data)]
+
+
+@pytest.mark.parametrize("true", ["ff ff fd 00 fc", "ff ff fd 00 fe", "ff ff fd 00 03 03 00", "ff ff fd 00 03 00 10"])
+def test_what_may_be_a_dynamixels_header_is_waited_for(true):
+    assert codec("dynamixel2").listener().feed(bytes.fromhex(true)) == []
+
+
+# ---------------------------------------------------------------- what counts mean
+def test_the_older_families_scales_are_the_published_ones():
+    """ROBOTIS e-manual: 300 degrees over 1023, 0.111 rpm. LX-16A: 240 degrees over 1000."""
+    position, velocity = AX12["present_position"], AX12["present_velocity"]
+    assert 1023 * position.scale == pytest.approx(5.235987755982989)
+    assert 1023 * AX12.resolution == pytest.approx(5.235987755982989)
+    assert 1000 * velocity.scale == pytest.approx(11.623892818282235)
+    assert 1000 * LX16A["present_position"].scale == pytest.approx(4.1887902047863905)
+    assert 1000 * LX16A.resolution == pytest.approx(4.1887902047863905)
