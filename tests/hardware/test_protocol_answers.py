@@ -182,6 +182,13 @@ def test_a_false_header_of_a_dynamixel_is_told_by_its_last_byte(false):
     assert reader.feed(data[-1:]) == [Damage("noise", data)]
 
 
+
+def test_no_dynamixel_has_the_id_that_is_reserved():
+    for servo in (0xFD, 0xFF):
+        data = bytes((0xFF, 0xFF, 0xFD, 0x00, servo, 0x00))
+        assert [x.data for x in codec("dynamixel2").reader().feed(data)] == [data]
+
+
 @pytest.mark.parametrize("true", ["ff ff fd 00 fc", "ff ff fd 00 fe", "ff ff fd 00 03 03 00", "ff ff fd 00 03 00 10"])
 def test_what_may_be_a_dynamixels_header_is_waited_for(true):
     assert codec("dynamixel2").listener().feed(bytes.fromhex(true)) == []
