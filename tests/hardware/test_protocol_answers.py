@@ -87,6 +87,7 @@ def test_a_frame_of_the_older_kind_is_what_its_instruction_and_length_say(name, 
     ((254, 0x83, b"\x84\0\2\0\1\0"), Damage("sync write of uneven rows", b"\x84\0\2\0\1\0", 254)),
     ((254, 0x92, b""), messages.BulkRead(())), ((254, 0x92, b"\1\2\0\3"), Other(254, 0x92, b"\1\2\0\3")),
     ((254, 0x93, b""), messages.BulkWrite(())), ((254, 0x93, b"\1\2\0\1\0\7"), messages.BulkWrite(((1, 2, b"\7"),))),
+    ((254, 0x93, b"\1\2\0\0\0"), messages.BulkWrite(((1, 2, b""),))),
     ((254, 0x93, b"\1\2\0\1\0"), Damage("bulk write of uneven rows", b"\1\2\0\1\0", 254)),
     ((254, 0x93, b"\1\2\0\1\0\7\7"), Damage("bulk write of uneven rows", b"\1\2\0\1\0\7\7", 254)),
     ((1, 0x77, b"\1\2\3\4\5"), Other(1, 0x77, b"\1\2\3\4\5"))])
