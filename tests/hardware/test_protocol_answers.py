@@ -195,6 +195,20 @@ def test_what_may_be_a_dynamixels_header_is_waited_for(true):
     assert codec("dynamixel2").listener().feed(bytes.fromhex(true)) == []
 
 
+@pytest.mark.parametrize("size", [0, 6])
+@pytest.mark.parametrize("whole", [0, 1, 2, 3])
+def test_a_joint_packet_that_ends_between_two_servos_gives_up_all_that_were_whole(size, whole):
+    wanted = [Reply(k, 0, bytes((k,)) * size) for k in range(1, 5)]
+    reader = codec("dynamixel2").reader(dict.fromkeys(range(1, 5), size))
+    torn = dynamixel2.encode_fast(wanted)[: 8 + whole * (size + 4)]
+    assert [x for x in [*reader.feed(torn), *reader.flush()] if isinstance(x, Reply)] == wanted[:whole]
+
+
+def test_a_joint_packet_for_whom_nothing_is_known_is_one_servos():
+    packet = dynamixel2.encode_fast([Reply(1, 0, b"\1\2\3")])
+    assert codec("dynamixel2").reader().feed(packet) == [Reply(1, 0, b"\1\2\3")]
+
+
 # ---------------------------------------------------------------- what counts mean
 def test_the_older_families_scales_are_the_published_ones():
     """ROBOTIS e-manual: 300 degrees over 1023, 0.111 rpm. LX-16A: 240 degrees over 1000."""
