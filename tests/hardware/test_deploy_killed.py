@@ -17,6 +17,7 @@ from robot.arms.so101 import so101
 HERE = Path(__file__).parent
 STILL = 0.05  # rad/s
 LIMIT = 0.5  # s
+LOOK = 0.02  # s, the longest that one look at the arm takes on a computer that is not busy
 
 
 def settings():
@@ -87,14 +88,19 @@ def deployed(bench, tmp_path):
 
 
 def time_to_rest(bench):
-    """Seconds until the arm stands still, and it stays so for a tenth of a second."""
-    start = time.monotonic()
-    still_since = None
-    while time.monotonic() - start < 3.0:
-        now = time.monotonic() - start
+    """Seconds until the arm stands still, and it stays so for a tenth of a second.
+
+    Less those in which this computer did not let us look: it let the arm's processes act as little.
+    """
+    start = last = time.monotonic()
+    still_since, stalled = None, 0.0
+    while last - start < 3.0:
+        now = time.monotonic()
+        stalled += max(0.0, now - last - LOOK)
+        last = now
         if np.abs(bench.status()["dq"]).max() < STILL:
-            still_since = now if still_since is None else still_since
-            if now - still_since > 0.1:
+            still_since = now - start - stalled if still_since is None else still_since
+            if now - start - stalled - still_since > 0.1:
                 return still_since
         else:
             still_since = None
@@ -162,14 +168,11 @@ def test_a_frozen_policy_is_started_anew(bench, deployed):
 
 
 def test_a_dead_policy_holds_the_arm_and_is_started_again(bench, deployed):
-    took: list[float] = []
-    while not took or (took[-1] >= LIMIT and len(took) < 2):  # a machine that is busy with other tests may be late once
-        first = deployed.children("waver_policy")
-        os.kill(first[0], signal.SIGKILL)
-        took.append(time_to_rest(bench))
-        deployed.wait_until_moving()
-        assert set(deployed.children("waver_policy")) != set(first)
-    assert took[-1] < LIMIT
+    first = deployed.children("waver_policy")
+    os.kill(first[0], signal.SIGKILL)
+    assert time_to_rest(bench) < LIMIT
+    deployed.wait_until_moving()
+    assert set(deployed.children("waver_policy")) != set(first)
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
