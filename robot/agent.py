@@ -76,6 +76,13 @@ class Eyes:
         self._samples: dict[str, Image] = {}
         self._sums: dict[str, int] = {}
 
+    def forget(self) -> None:
+        """What comes next is another scene, and no change of the last one."""
+        self._samples.clear()
+        self._sums.clear()
+        self.change.clear()
+        self.repeats = dict.fromkeys(self.cameras, 0)
+
     def look(self, now: float) -> bool:
         """Read every camera; False when one of them has no picture that is new enough."""
         for name, camera in self.cameras.items():
@@ -238,6 +245,7 @@ class Agent:
         self.planner.reset(instruction)
         self._previous = None  # the scene may have been put anew
         self._stood.clear()
+        self.eyes.forget()
         self.check()
         freed = self.supervisor.reset(f.name for f in self.supervisor.faults if f.recover is not None)
         if freed:  # what it mends by itself, and has gone since it stood against something when it parked

@@ -217,3 +217,14 @@ def test_the_last_camera_is_never_spare(two_eyed, lens):
 
     result = agent.run("wave", 4.0, done=during(agent, 1.0, blind))
     assert "stale_camera" in [f.name for f in result.faults] and "hold" in [m for _, m in result.modes]
+
+
+def test_another_scene_is_no_change_of_the_last_one(agent, lens):
+    agent.run("wave", 1.0)
+    agent.park()
+    lens.dark = True  # in the first picture of what comes next
+    agent.run("wave", 0.05)
+    assert agent.eyes.level["front"] == 0.0 and agent.eyes.change["front"] == 0.0
+    lens.dark = False
+    agent.eyes.look(agent.clock.now())
+    assert agent.eyes.change["front"] > 0.1
