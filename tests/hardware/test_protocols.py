@@ -200,6 +200,14 @@ def test_the_header_inside_data_is_stuffed():
     packet = codec("dynamixel2").encode(messages.Write(1, 0, b"\xff\xff\xfd\x01"))
     assert b"\xff\xff\xfd\xfd\x01" in packet
     assert packet.count(b"\xff\xff\xfd\x00") == 1
+    assert codec("dynamixel2").listener().feed(packet) == [messages.Write(1, 0, b"\xff\xff\xfd\x01")]
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xfd", b"\xff\xff\xfd\xfd", b"\1\xff\xff\xfd\xff\xff\xfd\2"])
+def test_stuffing_is_taken_out_of_an_answer(data):
+    reply = Reply(3, 0, data)
+    packet = codec("dynamixel2").encode_reply(reply)
+    assert codec("dynamixel2").reader({3: len(data)}).feed(packet) == [reply]
 
 
 # ---------------------------------------------------------------- older families
