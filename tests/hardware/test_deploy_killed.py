@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 STILL = 0.05  # rad/s
 LIMIT = 0.5  # s
 LOOK = 0.02  # s, the longest that one look at the arm takes on a computer that is not busy
+EXCUSED = 0.2  # s, the most of this computer's own standing still that is taken off
 
 
 def settings():
@@ -96,11 +97,11 @@ def time_to_rest(bench):
     still_since, stalled = None, 0.0
     while last - start < 3.0:
         now = time.monotonic()
-        stalled += max(0.0, now - last - LOOK)
-        last = now
+        stalled = min(EXCUSED, stalled + max(0.0, now - last - LOOK))
+        last, awake = now, now - start - stalled
         if np.abs(bench.status()["dq"]).max() < STILL:
-            still_since = now - start - stalled if still_since is None else still_since
-            if now - start - stalled - still_since > 0.1:
+            still_since = awake if still_since is None else still_since
+            if awake - still_since > 0.1:
                 return still_since
         else:
             still_since = None

@@ -183,7 +183,6 @@ def test_a_false_header_of_a_dynamixel_is_told_by_its_last_byte(false):
     assert reader.feed(data[-1:]) == [Damage("noise", data)]
 
 
-
 def test_no_dynamixel_has_the_id_that_is_reserved():
     for servo in (0xFD, 0xFF):
         data = bytes((0xFF, 0xFF, 0xFD, 0x00, servo, 0x00))
