@@ -23,7 +23,7 @@ RAY = importlib.util.find_spec("ray") is not None
 with_ray = [pytest.mark.slow, pytest.mark.timeout(900),
             pytest.mark.skipif(not RAY, reason="Ray is not installed: pip install 'steadyhand[ray]'")]
 SMALL = ["task=reach", "world.size=32", "workers=2", "mistakes=noise"]
-EPISODES = 80
+EPISODES = 240
 
 
 def command(out: Path, *overrides: str) -> list[str]:
