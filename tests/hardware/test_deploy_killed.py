@@ -14,6 +14,7 @@ import pytest
 from hardware.virtual.client import Bench
 from robot.arms.so101 import so101
 
+pytestmark = pytest.mark.realtime
 HERE = Path(__file__).parent
 STILL = 0.05  # rad/s
 LIMIT = 0.5  # s

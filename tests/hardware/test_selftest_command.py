@@ -69,6 +69,7 @@ def bench(tmp_path_factory):
         yield running
 
 
+@pytest.mark.realtime
 def test_the_watchdog_is_proved(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("STEADYHAND_HOME", str(tmp_path))
     sheet = Sheet()
@@ -80,6 +81,7 @@ def test_the_watchdog_is_proved(bench, tmp_path, monkeypatch):
     assert not any(bench.status()["energised"])
 
 
+@pytest.mark.realtime
 def test_a_watchdog_that_sleeps_is_found_out(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("STEADYHAND_HOME", str(tmp_path))
     sheet = Sheet()
