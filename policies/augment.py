@@ -56,8 +56,11 @@ def warp(rgb: Tensor, places: list[Tensor], generator: torch.Generator, strength
 
 
 def _grain(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Unit noise: one random picture, cut at a random place per sample (drawing it anew costs more than a layer)."""
+    """Unit noise: one random picture, cut at a random place per sample (drawing it anew costs a CPU more than a layer).
+    """
     b, c, h, w = like.shape
+    if like.is_cuda:
+        return torch.randn(like.shape, generator=generator, device=like.device)
     sheet = torch.randn((c, 2 * h, 2 * w), generator=generator, device=like.device)
     y = torch.randint(0, h, (b,), generator=generator, device=like.device).tolist()
     x = torch.randint(0, w, (b,), generator=generator, device=like.device).tolist()
@@ -66,6 +69,8 @@ def _grain(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def _blur(rgb: Tensor, chosen: Tensor) -> Tensor:
     """The `chosen` ones of `rgb` blurred, in place."""
+    if rgb.is_cuda:  # does not wait to know which
+        return torch.where(chosen.view(-1, 1, 1, 1), F.avg_pool2d(rgb, 3, 1, 1, count_include_pad=False), rgb)
     if bool(chosen.any()):
         rgb[chosen] = F.avg_pool2d(rgb[chosen], 3, 1, 1, count_include_pad=False)
     return rgb

@@ -6,17 +6,16 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from policies.reels import Reel, unroll
 from policies.stream import Span, VideoFrames
 from robot.errors import DataError
 from robot.output import aside, write_text
@@ -43,10 +42,7 @@ def load(path: Path, cameras: Sequence[str] | None, folder: Path | None, cached:
     columns = _columns(path, folder, info, source)
     images: dict[str, Any]
     if cached:
-        # Decoding leaves Python's lock alone, so cameras are decoded side by side.
-        with ThreadPoolExecutor(max(len(wanted), 1)) as pool:
-            jobs = {c: pool.submit(_images, path, folder, info, source, columns, c) for c in wanted}
-            images = {camera: job.result() for camera, job in jobs.items()}
+        images = {c: _images(path, folder, info, source, columns, c) for c in wanted}
     else:
         images = {camera: _streamed(path, info, columns, camera) for camera in wanted}
     meta = columns.pop("meta")
@@ -205,7 +201,10 @@ def _images(path: Path, folder: Path, info: dict[str, Any], source: dict[str, li
         with _writing(folder):
             note.unlink(missing_ok=True)
             with aside(file) as temporary:
-                _fill(temporary, shape, _videos(path, info, key) if video else _stills(path, info, key))
+                if video:
+                    unroll(_reels(path, info, key), temporary, shape)
+                else:
+                    _fill(temporary, shape, _stills(path, info, key))
             write_text(note, json.dumps({"version": VERSION, "source": relevant}))
     return np.memmap(file, np.uint8, "r", shape=shape)
 
@@ -233,38 +232,20 @@ def _fill(file: Path, shape: tuple[int, ...], frames: Iterator[NDArray[np.uint8]
                                 f"where {shape[0]} of {shape[1:]} are due")
             out.write(np.ascontiguousarray(frame).data)
     if count != shape[0]:
-        raise DataError(f"the videos of {file.stem} end after {count} frames, {shape[0]} are due; check with: "
+        raise DataError(f"the pictures of {file.stem} end after {count} frames, {shape[0]} are due; check with: "
                         "steadyhand audit")
 
 
-def _videos(path: Path, info: dict[str, Any], key: str) -> Iterator[NDArray[np.uint8]]:
-    """Frames of every episode in order; each video file is decoded once, from front to back."""
+def _reels(path: Path, info: dict[str, Any], key: str) -> list[Reel]:
+    """The video files of a camera, each with where its episodes' frames belong."""
     episodes, fps = read_episodes(path, info), float(info["fps"])
-    place = list(zip(episodes[f"videos/{key}/chunk_index"], episodes[f"videos/{key}/file_index"],
-                     episodes[f"videos/{key}/from_timestamp"], episodes["length"]))
-    at = 0
-    while at < len(place):
-        same = [p for p in place[at:] if p[:2] == place[at][:2]]
-        file = path / info["video_path"].format(video_key=key, chunk_index=same[0][0], file_index=same[0][1])
-        wanted = {round(begin * fps) + k for _, _, begin, length in same for k in range(length)}
-        found = 0
-        for number, frame in _decode(file, fps):
-            if number in wanted:
-                found += 1
-                yield frame
-        if found != len(wanted):
-            raise DataError(f"{file} has {found} of its {len(wanted)} frames; restore or regenerate it")
-        at += len(same)
-
-
-def _decode(file: Path, fps: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    try:
-        with av.open(str(file)) as container:
-            container.streams.video[0].thread_count = 1
-            for frame in container.decode(video=0):
-                yield round(float(frame.pts * frame.time_base) * fps), frame.to_ndarray(format="rgb24")
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise DataError(f"{file} cannot be decoded ({error}); restore or regenerate it") from error
+    rows: dict[Path, dict[int, int]] = {}
+    for chunk, number, begin, first, length in zip(*(episodes[k] for k in (
+            f"videos/{key}/chunk_index", f"videos/{key}/file_index", f"videos/{key}/from_timestamp",
+            "dataset_from_index", "length"))):
+        file = path / info["video_path"].format(video_key=key, chunk_index=chunk, file_index=number)
+        rows.setdefault(file, {}).update({round(begin * fps) + k: first + k for k in range(length)})
+    return [Reel(file, fps, frames) for file, frames in rows.items()]
 
 
 def _stills(path: Path, info: dict[str, Any], key: str) -> Iterator[NDArray[np.uint8]]:

@@ -63,11 +63,11 @@ class Average:
     def update(self, module: torch.nn.Module, step: int) -> None:
         """Early on the average is short, so that it forgets the random start."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in module.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.weights[name].lerp_(value, 1 - decay)
-            else:
-                self.weights[name].copy_(value)
+        state = module.state_dict()
+        real = [name for name, value in state.items() if value.dtype.is_floating_point]
+        torch._foreach_lerp_([self.weights[n] for n in real], [state[n] for n in real], 1 - decay)
+        for name in state.keys() - set(real):
+            self.weights[name].copy_(state[name])
 
     @contextmanager
     def swapped(self, module: torch.nn.Module) -> Iterator[None]:

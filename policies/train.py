@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from policies import checkpoint, finetune, run_state
-from policies.base import ChunkPolicy
+from policies import ahead, checkpoint, finetune, run_state
+from policies.base import Batch, ChunkPolicy
 from policies.data import TrainingData
 from policies.practice import Practice
 from policies.run_state import Average, Budget, Curve
@@ -28,7 +29,7 @@ from robot.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 CARD = "run.json"
-IGNORED = ("resume", "debug", "threads", "tensorboard")  # may differ between a run and its continuation
+IGNORED = ("resume", "debug", "threads", "loaders", "tensorboard")  # may differ between a run and its continuation
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Run:
     validation: Sampler
     team: Team | None = None  # where one process trains on a CPU
     practice: Practice | None = None  # where rollouts were asked for
+    feed: Iterator[tuple[Batch, Batch]] | None = None  # of coming steps, where other processes make them
 
 
 def main(config: dict[str, Any]) -> int:
@@ -138,6 +140,13 @@ def halves(precision: str, device: torch.device) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def loaders(wanted: int, device: torch.device) -> int:
+    """Processes that make batches: as many as `wanted`, or for -1, 4 for a GPU and none beside a CPU's training."""
+    if wanted < -1:
+        raise ConfigError(f"loaders={wanted} must be at least 0, or -1 to have it chosen")
+    return wanted if wanted >= 0 else 4 if device.type == "cuda" else 0
+
+
 def loop(run: Run, console: Console) -> dict[str, float]:
     """Train until the budget is spent; returns the last validation errors."""
     clock, board, found = WallClock(), _board(run), dict[str, float]()
@@ -146,6 +155,8 @@ def loop(run: Run, console: Console) -> dict[str, float]:
     with _no_denormals(), Progress(*columns, console=console, disable=not run.accelerator.is_main_process) as bar:
         task = bar.add_task("train", total=1.0, completed=run.budget.fraction, note="")
         start, done, before = clock.now(), run.budget.step, run.budget.elapsed
+        run.feed = ahead.batches(run.training, done, loaders(run.config["loaders"], run.accelerator.device),
+                                 pinned=run.accelerator.device.type == "cuda")
         while not run.budget.spent:
             losses = train_step(run)
             spent = clock.now() - start
@@ -195,19 +206,21 @@ def train_step(run: Run) -> dict[str, float]:
     seed = (run.config["seed"] * 1_000_003 + budget.step) * 64 + run.accelerator.process_index
     torch.manual_seed(seed)
     generator = torch.Generator(device).manual_seed(seed)
-    frames, rows = ({k: v.to(device, non_blocking=True) for k, v in part.items()}
-                    for part in run.training.step(budget.step))
+    made = next(run.feed) if run.feed is not None else run.training.step(budget.step)
+    frames, rows = ({k: v.to(device, non_blocking=True) for k, v in part.items()} for part in made)
     run.model.train()
     run.optimizer.zero_grad(set_to_none=True)
     losses = run.team.learn(run.policy, frames, rows, seed) if run.team else run.model(frames, rows, generator)
-    if bad := next((k for k, v in losses.items() if not bool(torch.isfinite(v))), None):
+    terms = torch.stack(list(losses.values()))
+    values = terms.detach().tolist()  # at once: each look at a GPU waits for it
+    if bad := next((k for k, v in zip(losses, values) if not math.isfinite(v)), None):
         raise DataError(f"the loss {bad!r} is not finite at step {budget.step}; lower learning_rate")
     if run.team is None:
-        run.accelerator.backward(torch.stack(list(losses.values())).sum())
+        run.accelerator.backward(terms.sum())
     run.accelerator.clip_grad_norm_(run.model.parameters(), 5.0)
     run.optimizer.step()
     run.average.update(run.policy, budget.step)
-    return {k: float(v.detach()) for k, v in losses.items()}
+    return dict(zip(losses, values))
 
 
 @torch.no_grad()

@@ -110,7 +110,7 @@ def test_the_cache_is_used_again_and_renewed_when_the_source_grows(dataset, monk
     root = dataset(2)
     before = TrainingData.open(root)
     decoded = []
-    monkeypatch.setattr("policies.cache._fill", lambda *a: decoded.append(a))
+    monkeypatch.setattr("policies.cache.unroll", lambda *a: decoded.append(a))
     assert TrainingData.open(root).hash == before.hash
     assert decoded == []
     monkeypatch.undo()

@@ -61,6 +61,18 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, toy):
     assert any(not torch.equal(one[k], other[k]) for k in one)
 
 
+def test_batches_made_ahead_change_nothing(tmp_path, toy):
+    one, two = (complete(settings(tmp_path / name, f"loaders={count}"), toy).average.weights
+                for name, count in (("a", 0), ("b", 2)))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_a_gpu_has_its_batches_made_ahead():
+    assert train.loaders(-1, torch.device("cuda")) == 4 and train.loaders(-1, torch.device("cpu")) == 0
+    with pytest.raises(ConfigError, match="loaders=-2 must be at least 0"):
+        train.loaders(-2, torch.device("cpu"))
+
+
 def test_without_a_team_a_step_learns_too(tmp_path, toy):
     """As on a GPU or in several processes, where accelerate has the gradients summed."""
     config = settings(tmp_path / "run")
