@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -34,6 +35,8 @@ class ChunkPolicy(nn.Module):
         self.apart = 0.0  # share of a picture batch, its first part, that may be asked for other things
         self.half = False  # pictures in bfloat16; metres and radians never
         self._instruction = ""
+        self._last = False  # whether the weights stay as they are
+        self._traced: Callable[[Inputs], Any] | None = None
         self._words = torch.zeros(1, features.limit, dtype=torch.int64)
 
     # ------------------------------------------------------------ training
@@ -55,10 +58,43 @@ class ChunkPolicy(nn.Module):
         """Chunks (B, H, J) rad, confidence (B,) and what a person may look at."""
         raise NotImplementedError
 
+    def infer(self, inputs: Inputs) -> Any:
+        """What `predict` makes its answer of: tensors, in tuples or dictionaries, of `inputs` alone."""
+        raise NotImplementedError
+
+    def settle(self) -> ChunkPolicy:
+        """Say that the weights stay as they are, so that running them can be made quick; returns this policy."""
+        self._last = True
+        return self.eval().requires_grad_(False)
+
+    def inferred(self, inputs: Inputs) -> Any:
+        """What `infer` gives, for a batch of one and settled weights without Python between the sums."""
+        return self.infer(inputs) if self._traced is None else self._traced(inputs)
+
     def reset(self, instruction: str) -> None:
-        """Begin an episode."""
+        """Begin an episode. The first one of settled weights takes a second longer."""
         self._instruction = instruction
         self._words = torch.from_numpy(self.features.encode(instruction))[None]
+        if self._last and self._traced is None:
+            self._traced = self._trace()
+
+    def _trace(self) -> Callable[[Inputs], Any]:
+        blank = {k: v.to(next(self.parameters()).device) for k, v in self._blank().items()}
+        with torch.no_grad(), warnings.catch_warnings():
+            # TorchScript is to go some day; it is what needs no compiler on the user's computer.
+            warnings.simplefilter("ignore")
+            traced: Callable[[Inputs], Any] = torch.jit.trace(
+                lambda inputs: self.infer(inputs), (blank,), strict=False, check_trace=False)
+            for _ in range(2):  # the first runs look how to be quick
+                traced(blank)
+        return traced
+
+    def _blank(self) -> Inputs:
+        """Inputs of the kind that `inputs` makes: nothing seen, every joint at its mean."""
+        picture = torch.zeros((1, self.features.size, self.features.size, 3), dtype=torch.uint8)
+        state = torch.tensor([self.features.q_mean], dtype=torch.float32)
+        return {"state": state, "effort": torch.zeros_like(state), "words": self._words,
+                **{f"images.{name}": picture for name in self.features.cameras}}
 
     @torch.inference_mode()
     def act(self, obs: Observation) -> Chunk:

@@ -92,4 +92,4 @@ def load(path: str, model: Mapping[str, Any] | str | None = None) -> Policy:
         raise DataError(f"{weights} does not fit {POLICY}: {words}") from error
     if model is not None:
         policy.features.fits(registry.build("model", model))
-    return policy.eval()
+    return policy.settle()

@@ -287,7 +287,7 @@ class Grounded(ChunkPolicy):
         return torch.where(dice[:, 3:] < share, wild, label)
 
     # ------------------------------------------------------------ running
-    def _infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+    def infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
         words = self.language(inputs["words"])
         seen = self.look(inputs, words)
@@ -298,7 +298,7 @@ class Grounded(ChunkPolicy):
         return self.chain.reach(*self.heads(now)), fine, status, seen
 
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        chunks, places, status, seen = self._infer(inputs)
+        chunks, places, status, seen = self.inferred(inputs)
         spread = chunks[:, :, :, :-1].std(0, correction=0).mean((-1, -2))
         info: dict[str, Any] = {
             "target_xyz": places[0, :3].cpu().numpy(), "goal_xyz": places[0, 3:].cpu().numpy(),
@@ -313,7 +313,7 @@ class Grounded(ChunkPolicy):
         return chunks.mean(0), torch.exp(-spread / 0.05), info
 
     def measure(self, frames: Batch) -> dict[str, Tensor]:
-        chunks, places, status, seen = self._infer(frames)
+        chunks, places, status, seen = self.infer(frames)
         out = {}
         for k, thing in enumerate(THINGS):
             out[f"{thing}_mm"] = 1000 * (places[:, 3 * k : 3 * k + 3] - frames[f"aux.{thing}_xyz"]).norm(dim=-1)

@@ -29,6 +29,25 @@ def test_a_checkpoint_comes_back_the_same(folder):
     assert sorted(p.name for p in path.iterdir()) == ["model.safetensors", "policy.json"]
 
 
+@pytest.mark.parametrize("loss", ["l1", "flow"])
+def test_what_was_loaded_runs_quicker_and_to_the_same_bit(tmp_path, toy, loss):
+    torch.manual_seed(0)
+    features = describe(toy, ("front", "wrist"), np.arange(8), so101())
+    made = Grounded(features, horizon=8, width=8, hidden=16, heads=2, fine=1, coarse=1, loss=loss)
+    checkpoint.save(made, "grounded", tmp_path / "policy")
+    plain, settled = made.eval(), checkpoint.load(str(tmp_path / "policy"))
+    rng = np.random.default_rng(0)
+    for words in ("put the red block on the pad", "put the blue block on the pad", "what"):
+        frames = {c: Frame(0.0, rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)) for c in ("front", "wrist")}
+        q = rng.normal(size=6)
+        obs = Observation(0.0, ArmState(0.0, q, *(np.zeros(6),) * 5, np.zeros(6, np.int64), q), frames)
+        plain.reset(words)
+        settled.reset(words)
+        one, two = plain.act(obs), settled.act(obs)
+        assert np.array_equal(one.q, two.q) and one.confidence == two.confidence
+    assert plain._traced is None and settled._traced is not None
+
+
 def test_a_policy_trained_with_one_camera_black_now_and_then_can_do_without_it(toy):
     torch.manual_seed(0)
     features = describe(toy, ("front", "wrist"), np.arange(8), so101())
