@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.features import Features
+from robot.arms import ArmModel
 from robot.errors import DataError
 from robot.interfaces import Chunk, Observation
 
@@ -31,6 +32,7 @@ class ChunkPolicy(nn.Module):
         super().__init__()
         self.features, self.horizon, self.arguments = features, horizon, arguments
         self.apart = 0.0  # share of a picture batch, its first part, that may be asked for other things
+        self.arm: int | None = None if features.arms else 0  # which of the features' arms it is on, once that is known
         self.half = False  # pictures in bfloat16; metres and radians never
         self._instruction = ""
         self._words = torch.zeros(1, features.limit, dtype=torch.int64)
@@ -40,8 +42,8 @@ class ChunkPolicy(nn.Module):
         """Named losses (scalars, already weighted) of picture samples `frames` and pictureless `rows`.
 
         Keys are those of `TrainingData.batch`, plus `words` (B, L) int64, `tool` (B, H, 3) m, the actions' places, and
-        for pictures `names` (B, S, L) int64 where data have them. Whatever is random comes from `generator` alone:
-        shares of a batch may run side by side.
+        for pictures `names` (B, S, L) int64 where data have them, and `arm` (B,) int64 where there are several.
+        Whatever is random comes from `generator` alone: shares of a batch may run side by side.
         """
         raise NotImplementedError
 
@@ -53,6 +55,10 @@ class ChunkPolicy(nn.Module):
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Chunks (B, H, J) rad, confidence (B,) and what a person may look at."""
         raise NotImplementedError
+
+    def settle(self, model: ArmModel) -> None:
+        """Run on the arm `model` from now on. Raises `DataError` when it was not trained on that one."""
+        self.arm = self.features.fits(model)
 
     def reset(self, instruction: str) -> None:
         """Begin an episode."""
@@ -74,6 +80,9 @@ class ChunkPolicy(nn.Module):
 
     def inputs(self, obs: Observation) -> Inputs:
         """An observation as a batch of one, on this policy's device."""
+        if self.arm is None:
+            raise DataError(f"the policy was trained on {', '.join(arm.name for arm in self.features.arms)}; "
+                            "load it with the model= that it is to move")
         q = np.asarray(obs.state.q, np.float32)
         if q.shape != (len(self.features.joints),):
             raise DataError(f"the policy was trained for {len(self.features.joints)} joints "
