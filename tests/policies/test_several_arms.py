@@ -1,5 +1,7 @@
 """One policy on two arms: trained together, stored, and run on either."""
 
+import contextlib
+import copy
 import dataclasses
 import json
 
@@ -87,6 +89,18 @@ def test_shares_of_a_batch_keep_their_arms(made):
     frames, rows = run.training.step(0)
     losses = Team(2, 4).learn(run.policy, frames, rows, 0)
     assert all(bool(torch.isfinite(v)) for v in losses.values())
+
+
+def test_everything_is_reckoned_on_the_policys_own_device(made, monkeypatch):
+    """A tensor that is left on the CPU does not go together with others of the meta device."""
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kw: contextlib.nullcontext())
+    _, run, _ = made
+    policy = copy.deepcopy(run.policy).to("meta")
+    frames, rows = ({k: v.to("meta") for k, v in part.items()} for part in run.training.step(0))
+    assert {v.device.type for v in policy.measure(frames).values()} == {"meta"}
+    assert {v.device.type for v in policy._row_losses(rows, None).values()} == {"meta"}
+    policy.arm = 1
+    assert policy.measure({k: v for k, v in frames.items() if k != "arm"})["target_mm"].device.type == "meta"
 
 
 def test_a_run_resumes_and_begins_only_where_arms_are_the_same(made, tmp_path, toy):
