@@ -31,6 +31,7 @@ class ChunkPolicy(nn.Module):
     def __init__(self, features: Features, horizon: int, arguments: dict[str, Any]) -> None:
         super().__init__()
         self.features, self.horizon, self.arguments = features, horizon, arguments
+        self.meaning = ""  # of the weights, where shapes do not tell: one meaning's are of no use to another
         self.apart = 0.0  # share of a picture batch, its first part, that may be asked for other things
         self.arm: int | None = None if features.arms else 0  # which of the features' arms it is on, once that is known
         self.half = False  # pictures in bfloat16; metres and radians never

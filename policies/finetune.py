@@ -44,13 +44,15 @@ def widen(old: Features, new: Features) -> Features:
 def graft(policy: ChunkPolicy, old: ChunkPolicy) -> None:
     """Give `policy` the weights of `old`; what `old` has not, rows of new words and phases or whole parts, stays.
 
-    Raises `DataError` when `old` has something that `policy` has not, or has in another size.
+    Raises `DataError` when `old` has something that `policy` has not, or has in another size, or means otherwise.
     """
     mine, theirs = policy.state_dict(), old.state_dict()
+    lost = [old.meaning] if old.meaning != policy.meaning else []
+    lost += [name for name in theirs if name not in mine or not _fits(theirs[name], mine[name])]
+    if lost:
+        raise DataError(f"init= is built differently ({lost[0]}); train with the policy= that it was trained with: "
+                        + ", ".join(f"{k}={v}" for k, v in old.arguments.items()))
     for name in theirs:
-        if name not in mine or not _fits(theirs[name], mine[name]):
-            raise DataError(f"init= is built differently ({name}); train with the policy= that it was trained with: "
-                            + ", ".join(f"{k}={v}" for k, v in old.arguments.items()))
         part = mine[name][: len(theirs[name])] if theirs[name].ndim else mine[name]
         part.copy_(theirs[name])
 

@@ -21,15 +21,14 @@ from policies.by_arm import ByArm, Which, neighbours
 from policies.encoders import MLP, Eye, Language, Names
 from policies.features import PAD, Features
 from policies.kinematics import Chain
+from policies.planner import OFFSET, Now, Planner
 from policies.views import View
 from robot.registry import option
 
 THINGS = ("target", "goal")
 CM, DM = 100.0, 10.0
 AGREE = 0.05  # m, how far apart two cameras may place the same thing
-OFFSET = 0.05  # m, the scale of an offset from a mix of places
 LEVEL = 0.01  # m, about which things lie
-DELTA = 0.1  # rad, the scale of a chunk's joint deltas
 
 
 @option("policy", "grounded")
@@ -39,12 +38,16 @@ class Grounded(ChunkPolicy):
     def __init__(self, features: Features, horizon: int = 16, width: int = 32, fine: int = 3, coarse: int = 3,
                  hidden: int = 256, depth: int = 3, heads: int = 3, noise_mm: float = 5.0,
                  noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
-                 blind: float = 0.0, match: int = 0) -> None:
+                 blind: float = 0.0, match: int = 0, action: str = "delta", loss: str = "l1",
+                 flow_steps: int = 5) -> None:
         """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
         that works on when a camera fails. `match` is the size of the vectors by which names and cells of a picture
-        are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone."""
+        are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone. Chunks
+        are of joint angles as `action` says, delta or absolute, and learned by `loss`: l1, l2, or flow, which takes
+        `flow_steps` to draw one."""
         arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
         super().__init__(features, horizon, arguments)
+        self.meaning = f"action={action}"
         self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
         self.augmentation, self.apart, self.blind = augmentation, apart, blind
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
@@ -63,14 +66,15 @@ class Grounded(ChunkPolicy):
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
         size_in = 6 + 9 + 2 + 1 + body + joints + words
-        self.heads = nn.ModuleList(MLP(size_in, hidden, horizon * (joints + 9), depth) for _ in range(heads))
+        mean, std = (torch.tensor([getattr(b, k) for b in builds], dtype=torch.float32).squeeze(0)
+                     for k in ("q_mean", "q_std"))
+        self.heads = Planner(size_in, hidden, depth, heads, horizon, mean, std, action, loss, flow_steps)
         for part in (*self.place.values(), *self.refine.values(), *self.heads):
             nn.init.zeros_(part.last.bias)
         for part in self.refine.values():
             nn.init.zeros_(part.last.weight)
-        for name in ("q_mean", "q_std"):  # (J,), or (arms, J) of several
-            scale = torch.tensor([getattr(b, name) for b in builds], dtype=torch.float32)
-            self.register_buffer(name, scale if len(builds) > 1 else scale[0])
+        self.register_buffer("q_mean", mean)  # (J,), or (arms, J) of several
+        self.register_buffer("q_std", std)
 
     # ------------------------------------------------------------ stages
     def look(self, batch: Batch, words: Tensor) -> dict[str, Tensor]:
@@ -161,27 +165,15 @@ class Grounded(ChunkPolicy):
         sure = apart & (pixels[:, 2:3] > 0) & (held < 0.5)
         return torch.cat([torch.where(sure, first, places[:, :3]), places[:, 3:]], -1)
 
-    def plan(self, places: Tensor, yaw: Tensor, held: Tensor, q: Tensor, effort: Tensor,
-             words: Tensor, arm: Which) -> tuple[Tensor, Tensor]:
-        """What every head plans: postures (K, B, H, J) rad and tool places (K, B, H, 3) m.
-
-        Inputs are places (B, 6) m, yaw (B, 2), held (B, 1), q and effort (B, J). A tool place is a mix of where
-        the tool is, the target and the goal, plus an offset in the base frame and one in the tool's: arriving
-        precisely is then what is easy to learn.
-        """
+    def now(self, places: Tensor, yaw: Tensor, held: Tensor, q: Tensor, effort: Tensor, words: Tensor,
+            arm: Which) -> Now:
+        """What a chunk is planned from: places (B, 6) m, yaw (B, 2), held (B, 1), q and effort (B, J), and words."""
         known, turn, tip = self.body(q, arm)
         anchors = torch.stack([tip, places[:, :3], places[:, 3:]], 1)
         apart = (anchors[:, 1:] - tip[:, None]) @ turn
         x = torch.cat([places * DM, apart.flatten(1) * 2 * DM, (places[:, :3] - places[:, 3:]) * DM, yaw, held * 2 - 1,
                        known, effort.clamp(-2, 2), words], -1)
-        raw = torch.stack([head(x) for head in self.heads]).unflatten(-1, (self.horizon, -1))
-        joints = q.shape[-1]
-        moved = q[:, None, :-1] + DELTA * raw[..., : joints - 1]
-        mean, std = (scale[..., -1, None, None] for scale in self.scales(arm))
-        grip = mean + std * raw[..., joints - 1 : joints]
-        mix = torch.softmax(raw[..., joints : joints + 3], -1) @ anchors
-        offset = raw[..., joints + 3 : joints + 6] + raw[..., joints + 6 :] @ turn.transpose(-1, -2)
-        return torch.cat([moved, grip], -1), mix + OFFSET * offset
+        return Now(x, q, anchors, turn, arm)
 
     # ------------------------------------------------------------ training
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -199,9 +191,9 @@ class Grounded(ChunkPolicy):
         status = self._status(seen, pixels, frames)
         losses["xyz"] = (_metres(fine, frames) + 0.5 * _metres(rough, frames))
         losses |= self._status_losses(status, frames)
-        plan = self.plan(fine.detach(), status[:, :2].detach(), torch.sigmoid(status[:, 2:3]).detach(),
-                         frames["state"], frames["effort"], words.detach(), arm)
-        losses |= {f"{k}_seen": 0.3 * v for k, v in self._chunk_losses(plan, frames).items()}
+        now = self.now(fine.detach(), status[:, :2].detach(), torch.sigmoid(status[:, 2:3]).detach(),
+                       frames["state"], frames["effort"], words.detach(), arm)
+        losses |= {f"{k}_seen": 0.3 * v for k, v in self.heads.losses(now, frames, generator).items()}
         return losses | self._row_losses(rows, generator)
 
     def _arm(self, batch: Batch) -> Which:
@@ -302,25 +294,15 @@ class Grounded(ChunkPolicy):
         shake = torch.cat([normal(n, q.shape[1] - 1), 0.5 * normal(n, 1)], -1)
         moved = q + self.noise_rad * torch.rand((n, 1), generator=generator, device=q.device) * shake
         held = (rows["aux.held"] + 0.1 * normal(n, 1)).clamp(0, 1)
-        plan = self.plan(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved,
-                         rows["effort"] + 0.02 * normal(*q.shape), words, arm)
-        return {"place": _metres(torch.cat(rough, -1), rows), **self._chunk_losses(plan, rows)}
+        now = self.now(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved,
+                       rows["effort"] + 0.02 * normal(*q.shape), words, arm)
+        return {"place": _metres(torch.cat(rough, -1), rows), **self.heads.losses(now, rows, generator)}
 
     def _mistaken(self, label: Tensor, generator: torch.Generator, share: float = 0.02) -> Tensor:
         """Labels (B, 3) as eyes would give them: a few point somewhere else."""
         dice = torch.rand((len(label), 4), generator=generator, device=label.device)
         wild = torch.cat([dice[:, 1:3], torch.ones_like(dice[:, :1])], -1)
         return torch.where(dice[:, 3:] < share, wild, label)
-
-    def _chunk_losses(self, plan: tuple[Tensor, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Mean absolute errors over real rows: postures in units of the delta scale, tool places in 2 cm."""
-        posture, place = plan
-        error = (posture - batch["action"]).abs()
-        std = self.scales(self._arm(batch))[1][..., -1, None, None]
-        error = torch.cat([error[..., :-1] / DELTA, error[..., -1:] / std], -1).mean(-1)
-        miss = (place - batch["tool"]).abs().mean(-1) / 0.02
-        mask = batch["mask"].to(error.dtype) * len(self.heads) / (batch["mask"].sum() * len(self.heads)).clamp(min=1)
-        return {"chunk": (error * mask).sum(), "tool": (miss * mask).sum()}
 
     # ------------------------------------------------------------ running
     def _infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
@@ -330,9 +312,9 @@ class Grounded(ChunkPolicy):
         _, fine, pixels = self.locate(seen, inputs["state"], arm)
         status = self._status(seen, pixels, inputs)
         fine = self._agreed(fine, pixels[0], torch.sigmoid(status[:, 2:3]), inputs["state"], arm)
-        posture, place = self.plan(fine, status[:, :2], torch.sigmoid(status[:, 2:3]), inputs["state"],
-                                   inputs["effort"], words, arm)
-        return self.chain.reach(arm, posture, place), fine, status, seen
+        now = self.now(fine, status[:, :2], torch.sigmoid(status[:, 2:3]), inputs["state"], inputs["effort"], words,
+                       arm)
+        return self.chain.reach(arm, *self.heads(now)), fine, status, seen
 
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
         chunks, places, status, seen = self._infer(inputs)

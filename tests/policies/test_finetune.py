@@ -82,3 +82,19 @@ def test_another_architecture_is_refused_with_the_arguments_to_give(tmp_path, to
     with pytest.raises(DataError, match="no checkpoint in nowhere"):
         train.prepare(settings(tmp_path / "other", "init=nowhere"), toy)
     assert not (tmp_path / "next").exists()
+
+
+@pytest.mark.parametrize(("other", "words"), [
+    ("policy.action=absolute", r"built differently \(action=delta\); .*action=delta, loss=l1"),
+    ("policy.loss=flow", r"built differently \(heads.0.first.weight\); .*loss=l1"),
+])
+def test_chunks_that_mean_something_else_are_refused(tmp_path, toy, first, other, words):
+    with pytest.raises(DataError, match=words) as error:
+        train.prepare(settings(tmp_path / "next", f"init={first}", other), toy)
+    assert "\n" not in str(error.value) and not (tmp_path / "next").exists()
+
+
+def test_another_measure_of_the_same_chunks_goes_on(tmp_path, toy, first):
+    old, run = checkpoint.load(str(first)), train.prepare(
+        settings(tmp_path / "next", f"init={first}", "policy.loss=l2"), toy)
+    assert all(torch.equal(v, run.policy.state_dict()[k]) for k, v in old.state_dict().items())

@@ -132,3 +132,17 @@ def test_a_policy_of_one_arm_is_stored_as_it_always_was(toy, tmp_path):
     run = train.prepare(settings(tmp_path / "run"), toy)
     assert "arms" not in run.policy.features.to_json() and run.policy.arm == 0
     assert run.policy.q_mean.shape == (6,) and run.policy.body(run.policy.q_mean[None], 0)[0].shape == (1, 30)
+
+
+@pytest.mark.parametrize("choice", ["policy.action=absolute", "policy.loss=l2", "policy.loss=flow"])
+def test_every_way_to_plan_a_chunk_knows_of_arms(made, tmp_path, choice):
+    run = complete(settings(tmp_path / "run", choice), made[2])
+    samples, answers = run.training.gather(np.array([3, 250, 40])), []
+    run.policy.eval()
+    with torch.no_grad():
+        together = run.policy._infer(samples)[0]
+        for k, number in enumerate(samples["arm"].tolist()):
+            run.policy.arm = number
+            alone = {name: v[k : k + 1] for name, v in samples.items() if name != "arm"}
+            answers.append(run.policy._infer(alone)[0])
+    assert torch.allclose(together, torch.cat(answers, 1), rtol=1e-3, atol=1e-4)
