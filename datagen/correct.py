@@ -62,9 +62,9 @@ class Retraced:
 class Learner:
     """Attempts begin where `checkpoint` fails; there is none in a scene that it masters."""
 
-    def __init__(self, checkpoint: str) -> None:
-        """Raises `DataError` for a checkpoint that cannot be used."""
-        self.policy: Policy = registry.build("loader", "checkpoint", path=checkpoint)
+    def __init__(self, checkpoint: str, model: Mapping[str, Any] | str | None = None) -> None:
+        """Raises `DataError` for a checkpoint that cannot be used, or not on the arm `model`."""
+        self.policy: Policy = registry.build("loader", "checkpoint", path=checkpoint, model=model)
         self.name, self.sha256 = checkpoint, digest(checkpoint)
 
     def __call__(self, world: Tabletop, seed: int, seconds: float) -> Start | None:

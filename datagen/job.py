@@ -85,7 +85,7 @@ class Demonstrator:
 
     @cached_property
     def begin(self) -> Begin:
-        return Learner(self.config["learner"]) if self.config.get("learner") else fresh
+        return Learner(self.config["learner"], self.config["model"]) if self.config.get("learner") else fresh
 
     def world(self, number: int) -> Tabletop:
         """The world of the task whose turn `number` is; it draws nothing by itself, unless a learner is to look."""

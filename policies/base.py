@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.features import Features
+from robot.arms import ArmModel
 from robot.errors import DataError
 from robot.interfaces import Chunk, Observation
 
@@ -33,6 +34,7 @@ class ChunkPolicy(nn.Module):
         self.features, self.horizon, self.arguments = features, horizon, arguments
         self.meaning = ""  # of the weights, where shapes do not tell: one meaning's are of no use to another
         self.apart = 0.0  # share of a picture batch, its first part, that may be asked for other things
+        self.arm: int | None = None if features.arms else 0  # which of the features' arms it is on, once that is known
         self.half = False  # pictures in bfloat16; metres and radians never
         self._instruction = ""
         self._last = False  # whether the weights stay as they are
@@ -44,8 +46,8 @@ class ChunkPolicy(nn.Module):
         """Named losses (scalars, already weighted) of picture samples `frames` and pictureless `rows`.
 
         Keys are those of `TrainingData.batch`, plus `words` (B, L) int64, `tool` (B, H, 3) m, the actions' places, and
-        for pictures `names` (B, S, L) int64 where data have them. Whatever is random comes from `generator` alone:
-        shares of a batch may run side by side.
+        for pictures `names` (B, S, L) int64 where data have them, and `arm` (B,) int64 where there are several.
+        Whatever is random comes from `generator` alone: shares of a batch may run side by side.
         """
         raise NotImplementedError
 
@@ -62,20 +64,25 @@ class ChunkPolicy(nn.Module):
         """What `predict` makes its answer of: tensors, in tuples or dictionaries, of `inputs` alone."""
         raise NotImplementedError
 
-    def settle(self) -> ChunkPolicy:
+    def finished(self) -> ChunkPolicy:
         """Say that the weights stay as they are, so that running them can be made quick; returns this policy."""
         self._last = True
         return self.eval().requires_grad_(False)
 
     def inferred(self, inputs: Inputs) -> Any:
-        """What `infer` gives, for a batch of one and settled weights without Python between the sums."""
+        """What `infer` gives, for a batch of one and finished weights without Python between the sums."""
         return self.infer(inputs) if self._traced is None else self._traced(inputs)
 
+    def settle(self, model: ArmModel) -> None:
+        """Run on the arm `model` from now on. Raises `DataError` when it was not trained on that one."""
+        self.arm = self.features.fits(model)
+        self._traced = None
+
     def reset(self, instruction: str) -> None:
-        """Begin an episode. The first one of settled weights takes a second longer."""
+        """Begin an episode. The first one of finished weights takes a second longer."""
         self._instruction = instruction
         self._words = torch.from_numpy(self.features.encode(instruction))[None]
-        if self._last and self._traced is None:
+        if self._last and self._traced is None and self.arm is not None:
             self._traced = self._trace()
 
     def _trace(self) -> Callable[[Inputs], Any]:
@@ -111,6 +118,9 @@ class ChunkPolicy(nn.Module):
 
     def inputs(self, obs: Observation) -> Inputs:
         """An observation as a batch of one, on this policy's device."""
+        if self.arm is None:
+            raise DataError(f"the policy was trained on {', '.join(arm.name for arm in self.features.arms)}; "
+                            "load it with the model= that it is to move")
         q = np.asarray(obs.state.q, np.float32)
         if q.shape != (len(self.features.joints),):
             raise DataError(f"the policy was trained for {len(self.features.joints)} joints "

@@ -52,6 +52,7 @@ def load(path: Path, cameras: Sequence[str] | None, folder: Path | None, cached:
         "path": path, "images": images, "aux": aux, "fps": float(info["fps"]), "hash": meta["hash"],
         "joint_names": tuple(str(n).removesuffix(".pos") for n in names), "instructions": meta["instructions"],
         "succeeded": columns["succeeded"].astype(bool),
+        "robots": [str(info.get("robot_type") or "")] * len(columns["start"]),
         **{k: columns[k] for k in ("state", "effort", "action", "episode", "start", "length")},
     }
 

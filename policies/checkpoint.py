@@ -70,7 +70,8 @@ def load(path: str, model: Mapping[str, Any] | str | None = None) -> Policy:
     """The policy in the folder `path` (ours, or LeRobot's), shipped by that name, or at an import path
     `package.module:name`.
 
-    Raises `DataError`, one line, when it cannot be used, or one of ours is of another arm than `model`.
+    One of ours that was trained on several arms runs on `model`. Raises `DataError`, one line, when it cannot be used,
+    or one of ours is of another arm than `model`.
     """
     if foreign.is_import(path):
         return foreign.imported(path)
@@ -91,5 +92,5 @@ def load(path: str, model: Mapping[str, Any] | str | None = None) -> Policy:
         words = " ".join(str(error).split())[:160]
         raise DataError(f"{weights} does not fit {POLICY}: {words}") from error
     if model is not None:
-        policy.features.fits(registry.build("model", model))
-    return policy.settle()
+        policy.settle(registry.build("model", model))
+    return policy.finished()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class TrainingData:
     fps: float
     joint_names: tuple[str, ...]
     hash: str  # of the content: columns, instructions, and the recorded hashes of the raw episodes
+    robots: list[str] = field(default_factory=list)  # (E,) the arm of each episode; empty where data do not say
 
     @classmethod
     def open(cls, path: str | Path, cameras: Sequence[str] | None = None,
@@ -62,6 +63,11 @@ class TrainingData:
     @property
     def episodes(self) -> int:
         return len(self.instructions)
+
+    @property
+    def sources(self) -> tuple[TrainingData, ...]:
+        """The datasets that it is made of."""
+        return (self,)
 
     def frames(self, episodes: NDArray[Any] | Sequence[int]) -> Ints:
         """Frame numbers of these episodes, in the order given."""

@@ -131,7 +131,8 @@ def _begin(config: dict[str, Any], folder: str) -> None:
 def _policy(path: str) -> Policy:
     """The policy of a checkpoint, loaded once."""
     if path not in _WORK["policies"]:
-        _WORK["policies"][path] = registry.build("loader", "checkpoint", path=path)
+        model = _WORK["config"]["model"]
+        _WORK["policies"][path] = registry.build("loader", "checkpoint", path=path, model=model)
     found: Policy = _WORK["policies"][path]
     return found
 

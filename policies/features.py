@@ -22,6 +22,23 @@ WORD = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True)
+class Build:
+    """What differs between the arms of one policy; for each as in `Features`."""
+
+    name: str
+    q_mean: tuple[float, ...]
+    q_std: tuple[float, ...]
+    chain: tuple[tuple[float, ...], ...]
+    views: tuple[tuple[float, ...], ...]
+    carried: tuple[bool, ...]
+
+    def is_of(self, model: ArmModel) -> bool:
+        """Whether `model` has the same links."""
+        mine, its = (np.array(c) for c in (self.chain, read_chain(model.urdf, model.names, model.tcp)))
+        return mine.shape == its.shape and bool(np.abs(mine - its).max() <= SAME)
+
+
+@dataclass(frozen=True)
 class Features:
     """Metadata of the training data. J joints, gripper last."""
 
@@ -37,6 +54,12 @@ class Features:
     views: tuple[tuple[float, ...], ...] = ()  # by camera: a projection, see `policies.views`
     carried: tuple[bool, ...] = ()  # by camera: whether the tool carries it
     limit: int = 16  # words of an instruction that are read
+    arms: tuple[Build, ...] = ()  # where there are several, all of them; the fields above are then the first one's
+
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """Every arm that the data are of; one alone needs no name."""
+        return self.arms or (Build("", self.q_mean, self.q_std, self.chain, self.views, self.carried),)
 
     @property
     def dt(self) -> float:
@@ -50,7 +73,9 @@ class Features:
         return np.array(found + [PAD] * (self.limit - len(found)), dtype=np.int64)
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Plain values; what is of one arm alone reads as it did before there could be several."""
+        document = dataclasses.asdict(self)
+        return document if self.arms else {k: v for k, v in document.items() if k != "arms"}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Features:
@@ -59,7 +84,9 @@ class Features:
         if odd := sorted(set(document) - known):
             raise DataError(f"the checkpoint's features have an unknown field {odd[0]!r}")
         try:
-            return cls(**{k: _frozen(v) for k, v in document.items()})
+            plain = {k: _frozen(v) for k, v in document.items() if k != "arms"}
+            arms = (Build(**{k: _frozen(v) for k, v in arm.items()}) for arm in document.get("arms", ()))
+            return cls(**plain, arms=tuple(arms))
         except TypeError as error:
             raise DataError(f"the checkpoint's features are incomplete: {error}") from error
 
@@ -72,15 +99,18 @@ class Features:
         if lost := sorted(set(self.cameras) - set(cameras)):
             raise DataError(f"the policy needs camera {lost[0]!r}; there are: {', '.join(cameras) or '(none)'}")
 
-    def fits(self, model: ArmModel) -> None:
-        """Raises `DataError` when `model` is another arm than the training data's: other joints, or another build."""
+    def fits(self, model: ArmModel) -> int:
+        """Which of `builds` the arm `model` is.
+
+        Raises `DataError` when it is none that the training data are of: other joints, or other links.
+        """
         self.check(model.names, self.cameras)
-        if not self.chain:
-            return
-        mine, its = (np.array(c) for c in (self.chain, read_chain(model.urdf, model.names, model.tcp)))
-        if mine.shape != its.shape or np.abs(mine - its).max() > SAME:
-            raise DataError(f"the policy was trained on another arm than model={model.name}: their links differ; "
-                            "choose the model= that it was trained with")
+        for number, build in enumerate(self.builds):
+            if not build.chain or build.is_of(model):
+                return number
+        known = f" ({', '.join(arm.name for arm in self.arms)})" if self.arms else ""
+        raise DataError(f"the policy was trained on another arm than model={model.name}: their links differ; "
+                        f"choose the model= that it was trained with{known}")
 
 
 def tokenize(instruction: str) -> list[str]:

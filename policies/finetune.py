@@ -31,8 +31,12 @@ def widen(old: Features, new: Features) -> Features:
         if one != two:
             raise DataError(f"init= was trained with {name} {_shown(one)}, this dataset has {_shown(two)}; "
                             "train from the start, or choose other data")
+    if [arm.name for arm in old.arms] != [arm.name for arm in new.arms]:
+        raise DataError(f"init= was trained on {_arms(old)}, this dataset is of {_arms(new)}; "
+                        "train from the start, or choose other data")
     fresh = tuple(word for word in new.words if word not in set(old.words))
-    return dataclasses.replace(new, words=old.words + fresh, q_mean=old.q_mean, q_std=old.q_std,
+    arms = tuple(dataclasses.replace(b, q_mean=a.q_mean, q_std=a.q_std) for a, b in zip(old.arms, new.arms))
+    return dataclasses.replace(new, words=old.words + fresh, q_mean=old.q_mean, q_std=old.q_std, arms=arms,
                                phases=max(old.phases, new.phases), limit=old.limit)
 
 
@@ -56,6 +60,10 @@ def graft(policy: ChunkPolicy, old: ChunkPolicy) -> None:
 def _fits(old: Tensor, new: Tensor) -> bool:
     """Equal shapes, or `new` has some rows more."""
     return old.shape == new.shape or (old.ndim > 0 and old.shape[1:] == new.shape[1:] and old.shape[0] < new.shape[0])
+
+
+def _arms(features: Features) -> str:
+    return "the arms " + ", ".join(arm.name for arm in features.arms) if features.arms else "one arm"
 
 
 def _shown(value: object) -> str:

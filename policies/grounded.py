@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from policies import heatmaps
 from policies.augment import augment, warp
 from policies.base import Batch, ChunkPolicy, Inputs, pictures
+from policies.by_arm import ByArm, Which, neighbours
 from policies.encoders import MLP, Eye, Language, Names
 from policies.features import PAD, Features
 from policies.kinematics import Chain
@@ -56,22 +57,24 @@ class Grounded(ChunkPolicy):
         self.names = Names(len(features.words), match, len(THINGS)) if match else None
         self.maps = nn.ModuleDict({c: nn.Conv2d(width, len(THINGS), 1) for c in features.cameras})
         self.seen = nn.ModuleDict({c: MLP(summary + 2 * width + 2, 64, len(THINGS), 1) for c in features.cameras})
-        body, pixels = 3 * joints + 12, 3 * cameras
+        builds, pixels = features.builds, 3 * cameras
+        body = 3 * joints + 12 + (len(builds) if len(builds) > 1 else 0)
         looks = cameras * (summary + 2 * width)
-        self.chain = Chain(features.chain)
-        self.views = nn.ModuleList(View(m, c) for m, c in zip(features.views, features.carried))
+        self.chain = ByArm(Chain(b.chain) for b in builds)
+        self.views = nn.ModuleList(ByArm(View(b.views[k], b.carried[k]) for b in builds) for k in range(cameras))
         self.place = nn.ModuleDict({t: MLP(pixels + body, 192, 3 + 1 + cameras + 1) for t in THINGS})
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
         size_in = 6 + 9 + 2 + 1 + body + joints + words
-        self.heads = Planner(size_in, hidden, depth, heads, horizon, features.q_mean, features.q_std, action, loss,
-                             flow_steps)
+        mean, std = (torch.tensor([getattr(b, k) for b in builds], dtype=torch.float32).squeeze(0)
+                     for k in ("q_mean", "q_std"))
+        self.heads = Planner(size_in, hidden, depth, heads, horizon, mean, std, action, loss, flow_steps)
         for part in (*self.place.values(), *self.refine.values(), *self.heads):
             nn.init.zeros_(part.last.bias)
         for part in self.refine.values():
             nn.init.zeros_(part.last.weight)
-        self.register_buffer("q_mean", torch.tensor(features.q_mean, dtype=torch.float32))
-        self.register_buffer("q_std", torch.tensor(features.q_std, dtype=torch.float32))
+        self.register_buffer("q_mean", mean)  # (J,), or (arms, J) of several
+        self.register_buffer("q_std", std)
 
     # ------------------------------------------------------------ stages
     def look(self, batch: Batch, words: Tensor) -> dict[str, Tensor]:
@@ -108,13 +111,21 @@ class Grounded(ChunkPolicy):
         sure = [(s > 0.5).to(p.dtype)[:, None] for p, s in zip(uv, seen)]
         return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(uv, sure)], -1)
 
-    def body(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the arm knows of itself (B, 3 J + 12), the tool's rotation (B, 3, 3) and place (B, 3) m."""
-        turn, tip = self.chain(q)
-        known = [(q - self.q_mean) / self.q_std, torch.sin(q), torch.cos(q), turn.flatten(1), tip * DM]
+    def scales(self, arm: Which) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the joints, rad: (J,), or (B, J) where every sample has its own arm."""
+        several = len(self.features.builds) > 1
+        return (self.q_mean[arm], self.q_std[arm]) if several else (self.q_mean, self.q_std)
+
+    def body(self, q: Tensor, arm: Which) -> tuple[Tensor, Tensor, Tensor]:
+        """What the arm knows of itself (B, 3 J + 12), and of several which it is (B, arms) besides, the tool's
+        rotation (B, 3, 3) and place (B, 3) m."""
+        (turn, tip), (mean, std), count = self.chain(arm, q), self.scales(arm), len(self.features.builds)
+        known = [(q - mean) / std, torch.sin(q), torch.cos(q), turn.flatten(1), tip * DM]
+        if count > 1:
+            known.append(torch.eye(count, device=q.device)[arm].expand(len(q), -1))
         return torch.cat(known, -1), turn, tip
 
-    def rough(self, thing: str, pixels: Tensor, body: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def rough(self, thing: str, pixels: Tensor, body: tuple[Tensor, Tensor, Tensor], arm: Which) -> Tensor:
         """Place (B, 3) m of a thing from pixels (B, 3 cameras): a mix of where each camera's ray meets a level and
         of the tool's place, and a small correction. Rays hold for any pose, also for one no demonstration had."""
         known, turn, tip = body
@@ -123,25 +134,25 @@ class Grounded(ChunkPolicy):
         found, weights = [tip], [raw[:, 4:5]]
         for k, view in enumerate(self.views):
             uv, sure = pixels[:, 3 * k : 3 * k + 2] / 2 + 0.5, pixels[:, 3 * k + 2 : 3 * k + 3] > 0
-            point = view(uv, height, turn, tip)
+            point = view(arm, uv, height, turn, tip)
             usable = sure & ((point - tip).norm(dim=-1, keepdim=True) < 0.8)
             found.append(torch.where(usable, point, tip))
             weights.append(torch.where(usable, raw[:, 5 + k : 6 + k], torch.full_like(raw[:, :1], -1e4)))
         mix = torch.softmax(torch.cat(weights, -1), -1)
         return (torch.stack(found, 1) * mix[..., None]).sum(1) + 0.4 * OFFSET * raw[:, :3]
 
-    def locate(self, seen: dict[str, Tensor], q: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def locate(self, seen: dict[str, Tensor], q: Tensor, arm: Which) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Places (B, 6) m from pixels alone, the same refined by what was seen, and the pixels."""
-        body, pixels, rough, fine = self.body(q), [], [], []
+        body, pixels, rough, fine = self.body(q, arm), [], [], []
         for k, thing in enumerate(THINGS):
             px = self.pixels([seen[f"uv.{c}.{k}"] for c in self.eyes],
                              [torch.sigmoid(seen[f"seen.{c}"][:, k]) for c in self.eyes])
-            rough.append(self.rough(thing, px, body))
+            rough.append(self.rough(thing, px, body, arm))
             fine.append(rough[-1] + self.refine[thing](torch.cat([px, body[0], seen["looks"]], -1)) / DM)
             pixels.append(px)
         return torch.cat(rough, -1), torch.cat(fine, -1), pixels
 
-    def _agreed(self, places: Tensor, pixels: Tensor, held: Tensor, q: Tensor) -> Tensor:
+    def _agreed(self, places: Tensor, pixels: Tensor, held: Tensor, q: Tensor, arm: Which) -> Tensor:
         """Places (B, 6) m, with the target where the first camera alone sees it if that is quite elsewhere.
 
         The wrist camera is the more precise one near a thing, and the one that takes something else for it; what
@@ -149,19 +160,20 @@ class Grounded(ChunkPolicy):
         """
         alone = torch.cat([pixels[:, :3], torch.tensor([0.0, 0.0, -1.0], device=pixels.device)
                            .repeat(len(self.eyes) - 1).expand(len(pixels), -1)], -1)
-        first = self.rough("target", alone, self.body(q))
+        first = self.rough("target", alone, self.body(q, arm), arm)
         apart = (places[:, :3] - first).norm(dim=-1, keepdim=True) > AGREE
         sure = apart & (pixels[:, 2:3] > 0) & (held < 0.5)
         return torch.cat([torch.where(sure, first, places[:, :3]), places[:, 3:]], -1)
 
-    def now(self, places: Tensor, yaw: Tensor, held: Tensor, q: Tensor, effort: Tensor, words: Tensor) -> Now:
+    def now(self, places: Tensor, yaw: Tensor, held: Tensor, q: Tensor, effort: Tensor, words: Tensor,
+            arm: Which) -> Now:
         """What a chunk is planned from: places (B, 6) m, yaw (B, 2), held (B, 1), q and effort (B, J), and words."""
-        known, turn, tip = self.body(q)
+        known, turn, tip = self.body(q, arm)
         anchors = torch.stack([tip, places[:, :3], places[:, 3:]], 1)
         apart = (anchors[:, 1:] - tip[:, None]) @ turn
         x = torch.cat([places * DM, apart.flatten(1) * 2 * DM, (places[:, :3] - places[:, 3:]) * DM, yaw, held * 2 - 1,
                        known, effort.clamp(-2, 2), words], -1)
-        return Now(x, q, anchors, turn)
+        return Now(x, q, anchors, turn, arm)
 
     # ------------------------------------------------------------ training
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -174,14 +186,19 @@ class Grounded(ChunkPolicy):
         calm = slice(self._warped(frames), None)
         seen, words = {k: v[calm] for k, v in seen.items()}, words[calm]
         frames = {k: v[calm] for k, v in frames.items()}
-        rough, fine, pixels = self.locate(seen, frames["state"])
+        arm = self._arm(frames)
+        rough, fine, pixels = self.locate(seen, frames["state"], arm)
         status = self._status(seen, pixels, frames)
         losses["xyz"] = (_metres(fine, frames) + 0.5 * _metres(rough, frames))
         losses |= self._status_losses(status, frames)
         now = self.now(fine.detach(), status[:, :2].detach(), torch.sigmoid(status[:, 2:3]).detach(),
-                       frames["state"], frames["effort"], words.detach())
+                       frames["state"], frames["effort"], words.detach(), arm)
         losses |= {f"{k}_seen": 0.3 * v for k, v in self.heads.losses(now, frames, generator).items()}
         return losses | self._row_losses(rows, generator)
+
+    def _arm(self, batch: Batch) -> Which:
+        """Which arm the samples are of: one for all, or (B,)."""
+        return batch.get("arm", self.arm or 0)
 
     def _warped(self, frames: Batch) -> int:
         """How many of the first pictures of a batch are moved about and asked for other things than their labels
@@ -241,7 +258,8 @@ class Grounded(ChunkPolicy):
     def _status(self, seen: dict[str, Tensor], pixels: list[Tensor], frames: Batch) -> Tensor:
         """(B, 5 + phases): yaw (2), then logits of held, progress, success and the phases."""
         effort = frames["effort"].clamp(-2, 2)
-        return self.status(torch.cat([seen["looks"], self.body(frames["state"])[0], effort, *pixels], -1))
+        body, _, _ = self.body(frames["state"], self._arm(frames))
+        return self.status(torch.cat([seen["looks"], body, effort, *pixels], -1))
 
     def _status_losses(self, status: Tensor, frames: Batch) -> dict[str, Tensor]:
         flags = torch.cat([frames["aux.held"], frames["aux.progress"], frames["aux.success"]], -1).clamp(0, 1)
@@ -256,20 +274,20 @@ class Grounded(ChunkPolicy):
         What the first camera, which stands still, sees has nothing to do with the arm's pose: some rows are
         given another one, so that "near the tool" is never a good answer.
         """
-        q, n = rows["state"], rows["state"].shape[0]
+        q, n, arm = rows["state"], rows["state"].shape[0], self._arm(rows)
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator, device=q.device)
 
         rough, camera = [], next(iter(self.eyes))
         other = torch.rand((n, 1), generator=generator, device=q.device) < 0.3
-        body = self.body(torch.where(other, q.flip(0), q))
+        body = self.body(torch.where(other, neighbours(q, arm), q), arm)
         for thing in THINGS:
             labels = {c: self._mistaken(rows[f"aux.{thing}_px.{c}"], generator) for c in self.eyes}
             labels = {c: x if c == camera else x * ~other for c, x in labels.items()}
             px = self.pixels([x[:, :2] + 0.003 * normal(n, 2) for x in labels.values()],
                              [x[:, 2] for x in labels.values()])
-            rough.append(self.rough(thing, px, body))
+            rough.append(self.rough(thing, px, body, arm))
         words = self.language(rows["words"], generator).detach()
         spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
         places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)
@@ -277,7 +295,7 @@ class Grounded(ChunkPolicy):
         moved = q + self.noise_rad * torch.rand((n, 1), generator=generator, device=q.device) * shake
         held = (rows["aux.held"] + 0.1 * normal(n, 1)).clamp(0, 1)
         now = self.now(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved,
-                       rows["effort"] + 0.02 * normal(*q.shape), words)
+                       rows["effort"] + 0.02 * normal(*q.shape), words, arm)
         return {"place": _metres(torch.cat(rough, -1), rows), **self.heads.losses(now, rows, generator)}
 
     def _mistaken(self, label: Tensor, generator: torch.Generator, share: float = 0.02) -> Tensor:
@@ -289,13 +307,14 @@ class Grounded(ChunkPolicy):
     # ------------------------------------------------------------ running
     def infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
-        words = self.language(inputs["words"])
+        words, arm = self.language(inputs["words"]), self._arm(inputs)
         seen = self.look(inputs, words)
-        _, fine, pixels = self.locate(seen, inputs["state"])
+        _, fine, pixels = self.locate(seen, inputs["state"], arm)
         status = self._status(seen, pixels, inputs)
-        fine = self._agreed(fine, pixels[0], torch.sigmoid(status[:, 2:3]), inputs["state"])
-        now = self.now(fine, status[:, :2], torch.sigmoid(status[:, 2:3]), inputs["state"], inputs["effort"], words)
-        return self.chain.reach(*self.heads(now)), fine, status, seen
+        fine = self._agreed(fine, pixels[0], torch.sigmoid(status[:, 2:3]), inputs["state"], arm)
+        now = self.now(fine, status[:, :2], torch.sigmoid(status[:, 2:3]), inputs["state"], inputs["effort"], words,
+                       arm)
+        return self.chain.reach(arm, *self.heads(now)), fine, status, seen
 
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
         chunks, places, status, seen = self.inferred(inputs)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from policies import flow
 from policies.base import Batch
+from policies.by_arm import Which
 from policies.encoders import MLP
 from robot.errors import ConfigError
 
@@ -33,26 +34,29 @@ class Now(NamedTuple):
     q: Tensor  # (B, J) rad
     anchors: Tensor  # (B, 3, 3) m: the tool's place, the target's, the goal's
     turn: Tensor  # (B, 3, 3) the tool's rotation
+    arm: Which = 0
 
 
 class Planner(nn.ModuleList):
     """K `heads` from N = `size_in` numbers to H = `horizon` rows of J joint angles and a tool place each.
 
-    `mean` and `std` (J,) rad are of the joints in the data. `loss` is the mean absolute (l1) or squared (l2) error, or
-    flow matching (flow), which runs in `steps` steps from noise that belongs to the weights, so that the same
-    observation has the same plan. All heads begin with the same noise: their spread is what they disagree in.
+    `mean` and `std` (J,) rad are of the joints in the data, (arms, J) where these are of several arms. `loss` is the
+    mean absolute (l1) or squared (l2) error, or flow matching (flow), which runs in `steps` steps from noise that
+    belongs to the weights, so that the same observation has the same plan. All heads begin with the same noise: their
+    spread is what they disagree in.
     """
 
-    def __init__(self, size_in: int, hidden: int, depth: int, heads: int, horizon: int, mean: Sequence[float],
-                 std: Sequence[float], action: str = "delta", loss: str = "l1", steps: int = 5) -> None:
+    def __init__(self, size_in: int, hidden: int, depth: int, heads: int, horizon: int,
+                 mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor, action: str = "delta",
+                 loss: str = "l1", steps: int = 5) -> None:
         _check(action, loss, steps)
-        joints = len(mean)
+        middle, whole = (torch.as_tensor(given, dtype=torch.float32).clone() for given in (mean, std))
+        joints = middle.shape[-1]
         size_in += flow.size(horizon, joints + 3) if loss == "flow" else 0
         super().__init__(MLP(size_in, hidden, horizon * (joints + ANCHORS + 6), depth) for _ in range(heads))
         self.horizon, self.action, self.loss, self.steps = horizon, action, loss, steps
-        whole = torch.tensor(std, dtype=torch.float32)
-        scale = torch.cat([torch.full((joints - 1,), DELTA), whole[-1:]])
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        scale = torch.cat([torch.full_like(whole[..., :-1], DELTA), whole[..., -1:]], -1)
+        self.register_buffer("mean", middle, persistent=False)
         self.register_buffer("scale", scale, persistent=False)  # rad, the unit of a posture's error
         self.register_buffer("unit", scale if action == "delta" else whole, persistent=False)  # rad, of what heads say
         if loss == "flow":
@@ -86,7 +90,7 @@ class Planner(nn.ModuleList):
         else:
             (posture, place), power = self(now), 2 if self.loss == "l2" else 1
             size = torch.square if self.loss == "l2" else torch.abs
-            error = size((posture - batch["action"]) / self.scale).mean(-1)
+            error = size((posture - batch["action"]) / self._of(self.scale, now)).mean(-1)
             miss = size(place - batch["tool"]).mean(-1) / MISS**power
         mask = batch["mask"].to(error.dtype) * len(self) / (batch["mask"].sum() * len(self)).clamp(min=1)
         return {"chunk": (error * mask).sum(), "tool": (miss * mask).sum()}
@@ -99,9 +103,14 @@ class Planner(nn.ModuleList):
 
     def _zero(self, now: Now) -> Tensor:
         """(B, 1, J) rad: the posture that a head means by zeros."""
+        q, mean = now.q[:, None], self._of(self.mean, now)
         if self.action == "absolute":
-            return self.mean.expand_as(now.q)[:, None]
-        return torch.cat([now.q[:, :-1], self.mean[-1:].expand_as(now.q[:, -1:])], -1)[:, None]
+            return mean.expand_as(q)
+        return torch.cat([q[..., :-1], mean[..., -1:].expand_as(q[..., -1:])], -1)
+
+    def _of(self, table: Tensor, now: Now) -> Tensor:
+        """What `table`, (J,) or (arms, J), has for the arm of each sample: (J,), (1, J) or (B, 1, J)."""
+        return table if table.ndim == 1 else table[now.arm][..., None, :]
 
     def _decode(self, raw: Tensor, now: Now) -> Plan:
         """Plans from what heads say (K, B, H (J + 9)).
@@ -112,12 +121,14 @@ class Planner(nn.ModuleList):
         raw, joints = raw.unflatten(-1, (self.horizon, -1)), now.q.shape[-1]
         posture, mix, base, tool = raw.split([joints, ANCHORS, 3, 3], -1)
         offset = base + tool @ now.turn.transpose(-1, -2)
-        return self._zero(now) + self.unit * posture, torch.softmax(mix, -1) @ now.anchors + OFFSET * offset
+        place = torch.softmax(mix, -1) @ now.anchors + OFFSET * offset
+        return self._zero(now) + self._of(self.unit, now) * posture, place
 
     def _encode(self, plan: Plan, now: Now) -> Tensor:
         """Plans as the numbers that noise is mixed with (…, B, H, J + 3): about as large as the noise is."""
         posture, place = plan
-        return torch.cat([(posture - self._zero(now)) / self.unit, (place - now.anchors[:, :1]) / OFFSET], -1)
+        posture = (posture - self._zero(now)) / self._of(self.unit, now)
+        return torch.cat([posture, (place - now.anchors[:, :1]) / OFFSET], -1)
 
 
 def _check(action: str, loss: str, steps: int) -> None:

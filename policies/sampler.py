@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from policies.base import Batch
 from policies.counterfactual import Things
 from policies.data import TrainingData
-from policies.features import Features, bare_name, scales, tokenize, vocabulary
+from policies.features import Build, Features, bare_name, scales, tokenize, vocabulary
 from policies.kinematics import Chain, read_chain
 from policies.views import Matrix, fit
 from robot.arms import ArmModel
@@ -39,11 +40,19 @@ class Sampler:
         object.__setattr__(self, "_words", torch.from_numpy(words))
         frames = self.data.frames(self.episodes)
         object.__setattr__(self, "_frames", frames)
-        chain = Chain(self.features.chain)
-        tip = chain(torch.from_numpy(self.data.state[frames]))[1].numpy()
-        far = np.linalg.norm(self.data.aux["target_xyz"][frames] - tip, axis=1)
-        object.__setattr__(self, "_odds", balanced(far))
-        tool = chain(torch.from_numpy(self.data.action))[1].numpy()
+        arms = [arm.name for arm in self.features.arms]
+        arm = np.array([arms.index(name) for name in self.data.robots] if arms else [0] * self.data.episodes, np.int64)
+        arm = arm[self.data.episode]
+        object.__setattr__(self, "_arm", arm)
+        odds, tool = np.zeros(len(frames)), np.zeros((*self.data.action.shape[:-1], 3), np.float32)
+        for number, build in enumerate(self.features.builds):
+            chain, own, every = Chain(build.chain), arm[frames] == number, arm == number
+            tip = chain(torch.from_numpy(self.data.state[frames[own]]))[1].numpy()
+            far = np.linalg.norm(self.data.aux["target_xyz"][frames[own]] - tip, axis=1)
+            if own.any():
+                odds[own] = balanced(far) * own.mean()  # an arm is drawn as often as it has frames
+            tool[every] = chain(torch.from_numpy(self.data.action[every]))[1].numpy()
+        object.__setattr__(self, "_odds", odds)
         object.__setattr__(self, "_tool", dataclasses.replace(self.data, action=tool))
 
     def step(self, step: int) -> tuple[Batch, Batch]:
@@ -57,7 +66,8 @@ class Sampler:
     def gather(self, index: NDArray[np.int64], pictures: bool = True) -> Batch:
         """Frames `index` as a batch, with the words of their instructions and the tool's places (B, H, 3) m.
 
-        Pictures come with the names (B, S, L) of the S things that `aux.things_px` points at, where data have them.
+        Of several arms, `arm` (B,) is the number of each frame's one. Pictures come with the names (B, S, L) of the S
+        things that `aux.things_px` points at, where data have them.
         """
         data = self.data
         if pictures:
@@ -69,6 +79,8 @@ class Sampler:
             columns = {"state": data.state[index], "effort": data.effort[index], "action": action, "mask": mask,
                        **{f"aux.{k}": v[index] for k, v in data.aux.items()}}
             out = {k: torch.from_numpy(v) for k, v in columns.items()}
+        if self.features.arms:
+            out["arm"] = torch.from_numpy(self._arm[index])  # type: ignore[attr-defined]
         out["index"] = torch.from_numpy(np.asarray(index, np.int64))
         out["tool"] = torch.from_numpy(self._tool.chunks(index, self.horizon)[0])  # type: ignore[attr-defined]
         out["words"] = self._words[torch.from_numpy(data.episode[index])]  # type: ignore[attr-defined]
@@ -111,6 +123,17 @@ def describe(data: TrainingData, cameras: tuple[str, ...], episodes: NDArray[np.
         q_mean=tuple(mean), q_std=tuple(std), phases=int(data.aux["phase"].max()) + 1,
         chain=chain, views=tuple(matrix for matrix, _ in views), carried=tuple(carried for _, carried in views),
     )
+
+
+def describe_all(data: TrainingData, cameras: tuple[str, ...], episodes: NDArray[np.int64],
+                 models: Mapping[str, ArmModel]) -> Features:
+    """As `describe`, of data of several arms too: `models` by the names that the data give them, in order."""
+    if len(models) == 1:
+        return describe(data, cameras, episodes, next(iter(models.values())))
+    names = np.array(data.robots)[episodes]
+    each = [describe(data, cameras, episodes[names == name], model) for name, model in models.items()]
+    arms = (Build(n, f.q_mean, f.q_std, f.chain, f.views, f.carried) for n, f in zip(models, each))
+    return dataclasses.replace(each[0], words=vocabulary(data.instructions[e] for e in episodes), arms=tuple(arms))
 
 
 def calibrate(data: TrainingData, frames: NDArray[np.int64], camera: str, chain: Chain) -> tuple[Matrix, bool]:

@@ -16,12 +16,12 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from policies import ahead, checkpoint, finetune, run_state
+from policies import ahead, checkpoint, finetune, mixture, run_state
 from policies.base import Batch, ChunkPolicy
 from policies.data import TrainingData
 from policies.practice import Practice
 from policies.run_state import Average, Budget, Curve
-from policies.sampler import Sampler, describe
+from policies.sampler import Sampler, check, describe_all
 from policies.team import Team
 from robot import output, registry
 from robot.clock import WallClock
@@ -76,7 +76,17 @@ def _open(config: Mapping[str, Any]) -> TrainingData:
             raise ConfigError(f"{key}={config[key]} must be at least 1")
     if config["minutes"] <= 0 and config["steps"] < 1:
         raise ConfigError("give steps= or minutes= above 0")
-    return TrainingData.open(config["data"], cameras)
+    paths = config["data"] if isinstance(config["data"], list) else [config["data"]]
+    if len(set(paths)) != len(paths):
+        raise ConfigError(f"data={_listed(paths)} names one twice")
+    parts = [TrainingData.open(path, cameras) for path in paths]
+    for part in parts:
+        check(part, cameras)
+    return mixture.mix(parts)
+
+
+def _listed(paths: list[str]) -> str:
+    return f"[{','.join(paths)}]"
 
 
 def prepare(config: dict[str, Any], data: TrainingData) -> Run:
@@ -86,13 +96,15 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     torch.manual_seed(config["seed"])
     accelerator = Accelerator()
     train, held = data.split(config["validation"], config["seed"])
-    features = describe(data, tuple(config["cameras"]), train, registry.build("model", config["model"]))
+    features = describe_all(data, tuple(config["cameras"]), train, mixture.models(data, config["model"]))
     base = finetune.trained(config["init"]) if config["init"] else None
     if base is not None:
         features = finetune.widen(base.features, features)
     policy: ChunkPolicy = registry.build("policy", config["policy"], features=features)
     if base is not None:
         finetune.graft(policy, base)
+    if config["rollouts_every"] > 0:
+        policy.settle(registry.build("model", config["model"]))
     policy.half = halves(config["precision"], accelerator.device)
     policy = policy.to(accelerator.device, memory_format=torch.channels_last)
     folder = _claim(config)
@@ -225,18 +237,22 @@ def train_step(run: Run) -> dict[str, float]:
 
 @torch.no_grad()
 def validate(run: Run, frames: int = 512) -> dict[str, float]:
-    """Median errors of the averaged weights over held-out episodes."""
-    device = run.accelerator.device
+    """Median errors of the averaged weights over held-out episodes; of several arms each one's too, as `koch.held`."""
+    device, arms = run.accelerator.device, run.policy.features.arms
     gathered: dict[str, list[torch.Tensor]] = {}
     with run.average.swapped(run.policy):
         run.policy.eval()
         for batch in run.validation.sweep(frames):
-            for name, values in run.policy.measure({k: v.to(device) for k, v in batch.items()}).items():
+            found = run.policy.measure({k: v.to(device) for k, v in batch.items()})
+            for number, arm in enumerate(arms):
+                found |= {f"{arm.name}.{k}": v[batch["arm"].to(device) == number] for k, v in found.items()
+                          if "." not in k}
+            for name, values in found.items():
                 gathered.setdefault(name, []).append(values)
     out = {}
     for name, parts in gathered.items():
         values = torch.cat(parts)
-        out[name] = float(values.mean() if name == "held" else values.nanmedian())
+        out[name] = float(values.mean() if name.endswith("held") else values.nanmedian())
     return out
 
 
@@ -280,7 +296,7 @@ def _finish(run: Run, data: TrainingData, results: dict[str, float]) -> None:
     checkpoint.save(run.policy, option, run.folder, run.average.weights,
                     trained={"data": data.hash, "seed": run.config["seed"], "steps": run.budget.step})
     card = {
-        "data": {"path": str(data.path), "hash": data.hash, "episodes": data.episodes, "frames": len(data)},
+        "data": _about(data) | ({"datasets": [_about(d) for d in data.sources]} if len(data.sources) > 1 else {}),
         "config": run.config, "seed": run.config["seed"], "steps": run.budget.step,
         "seconds": round(run.budget.elapsed, 1), "device": str(run.accelerator.device),
         "processes": run.accelerator.num_processes, "threads": torch.get_num_threads(), "bf16": run.policy.half,
@@ -289,3 +305,8 @@ def _finish(run: Run, data: TrainingData, results: dict[str, float]) -> None:
     }
     output.write_text(run.folder / CARD, json.dumps(card, indent=2) + "\n")
     run_state.discard(run.folder)
+
+
+def _about(data: TrainingData) -> dict[str, Any]:
+    return {"path": str(data.path), "hash": data.hash, "episodes": data.episodes, "frames": len(data),
+            "arms": sorted(set(data.robots))}

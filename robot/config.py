@@ -50,7 +50,7 @@ def resolve(command: str, overrides: Sequence[str] = (), preset: str | None = No
         raise ConfigError(_explain(error, name, groups)) from error
     if missing:
         raise ConfigError(f"{missing[0]}= must be given (steadyhand {command} {missing[0]}=...)")
-    return schema.check(plain, own(name))
+    return schema.check(plain, own(name), several=schema.SEVERAL.get(command, ()))
 
 
 def presets() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from robot.errors import ConfigError
@@ -24,9 +24,23 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-def check(given: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`given` with whole numbers as floats where the default is one. Raises `ConfigError`, naming the key."""
-    return {k: _value(v, defaults[k], prefix + k) if k in defaults else v for k, v in given.items()}
+# Keys of a command that take one text or a list of several.
+SEVERAL: dict[str, tuple[str, ...]] = {"train": ("data",)}
+
+
+def check(given: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = "",
+          several: Sequence[str] = ()) -> dict[str, Any]:
+    """`given` with whole numbers as floats where the default is one. Raises `ConfigError`, naming the key.
+
+    Those of `several` may be lists of what they otherwise are.
+    """
+    out = {}
+    for key, value in given.items():
+        if key in several and isinstance(value, list):
+            out[key] = [_value(v, defaults[key], key) for v in _of(value, bool(value), key, "give at least one")]
+        else:
+            out[key] = _value(value, defaults[key], prefix + key) if key in defaults else value
+    return out
 
 
 def _value(value: Any, default: Any, key: str) -> Any:

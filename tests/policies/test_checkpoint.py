@@ -114,6 +114,20 @@ def test_what_ships_answers_and_says_how_it_was_made(name):
     assert chunk.q.shape == (policy.horizon, n) and np.isfinite(chunk.q).all()
 
 
+ANSWERS = {"general": [0.0028, -0.5391, 0.4026, 1.6338, -0.0711, 0.5112],
+           "pick_place": [-0.0128, -0.5217, 0.4027, 1.6046, 0.2214, 0.5094]}  # when each came to the package
+
+
+@pytest.mark.parametrize("name", checkpoint.shipped())
+def test_what_ships_answers_as_it_always_did(name):
+    policy, rng, zero = checkpoint.load(name, "so101"), np.random.default_rng(0), np.zeros(6)
+    policy.reset("put the red cube in the blue tray")
+    state = ArmState(0.0, so101().spec.home + 0.1 * rng.standard_normal(6), *(zero,) * 5, np.zeros(6, np.int64), zero)
+    frames = {c: Frame(0.0, rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)) for c in policy.features.cameras}
+    chunk = policy.act(Observation(0.0, state, frames))
+    assert chunk.q[0] == pytest.approx(ANSWERS[name], abs=2e-3)
+
+
 def test_a_folder_of_the_same_name_comes_first(folder, monkeypatch):
     path, policy = folder
     path.rename(path.with_name("pick_place"))
