@@ -49,7 +49,7 @@ def warp(rgb: Tensor, places: list[Tensor], generator: torch.Generator, strength
     moved = []
     for place in places:
         each = place.unflatten(1, (-1, 3))
-        uv = torch.linalg.solve(turn, (2 * each[..., :2] - 1 - shift[:, None]).mT).mT / 2 + 0.5
+        uv = torch.linalg.solve_ex(turn, (2 * each[..., :2] - 1 - shift[:, None]).mT)[0].mT / 2 + 0.5  # never singular
         inside = ((uv > 0) & (uv < 1)).all(-1, keepdim=True)
         moved.append(torch.cat([uv, each[..., 2:] * inside], -1).flatten(1))
     return out, moved
