@@ -34,8 +34,12 @@ class Build:
 
     def is_of(self, model: ArmModel) -> bool:
         """Whether `model` has the same links."""
-        mine, its = (np.array(c) for c in (self.chain, read_chain(model.urdf, model.names, model.tcp)))
-        return mine.shape == its.shape and bool(np.abs(mine - its).max() <= SAME)
+        return self.links_as(read_chain(model.urdf, model.names, model.tcp))
+
+    def links_as(self, chain: tuple[tuple[float, ...], ...]) -> bool:
+        """Whether `chain` is of the same links."""
+        mine, its = np.array(self.chain), np.array(chain)
+        return mine.shape == its.shape and bool((np.abs(mine - its) <= SAME).all())
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ def widen(old: Features, new: Features) -> Features:
     if [arm.name for arm in old.arms] != [arm.name for arm in new.arms]:
         raise DataError(f"init= was trained on {_arms(old)}, this dataset is of {_arms(new)}; "
                         "train from the start, or choose other data")
+    for one, two in zip(old.builds, new.builds):
+        if not one.links_as(two.chain):
+            raise DataError(f"init= was trained on {one.name or 'an arm'} with other links than this dataset's; "
+                            "train from the start, or choose other data")
     fresh = tuple(word for word in new.words if word not in set(old.words))
     arms = tuple(dataclasses.replace(b, q_mean=a.q_mean, q_std=a.q_std) for a, b in zip(old.arms, new.arms))
     return dataclasses.replace(new, words=old.words + fresh, q_mean=old.q_mean, q_std=old.q_std, arms=arms,

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from policies import checkpoint, finetune, train
+from policies.kinematics import read_chain
+from robot.arms.koch import koch
 from robot.errors import DataError
 from tests.policies.test_train import complete, settings
 
@@ -58,6 +60,7 @@ def test_a_resumed_run_does_not_begin_anew(tmp_path, toy, first):
 
 @pytest.mark.parametrize(("wrong", "words"), [
     ({"joints": ("a", "b")}, "joints a, b"), ({"fps": 30.0}, "rate 30.0"), ({"size": 64}, "pictures 64"),
+    ({"chain": read_chain(koch().urdf, koch().names, koch().tcp)}, "an arm with other links"),
 ])
 def test_another_arm_or_rate_is_refused(toy, first, wrong, words):
     features = checkpoint.load(str(first)).features
