@@ -60,7 +60,7 @@ class SimArm:
         count = len(q)
         effort = torque / self.servos.stall
         return ArmState(
-            stamp=self._now(), q=np.round(q / self._count) * self._count, dq=dq, effort=effort,
+            stamp=self._now(), q=np.rint(q / self._count) * self._count, dq=dq, effort=effort,
             current=np.abs(effort) * 2.0, temperature=np.full(count, 30.0), voltage=np.full(count, 7.4),
             health=np.full(count, int(Health.OK if self._on else Health.LIMP), dtype=np.int64), age=np.zeros(count))
 
