@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from robot.interfaces import Array
+from sim.look import length
 from sim.scene import Pose, Scene
 
 ARM, TIP = "arm", "tcp"
@@ -57,7 +58,7 @@ class Reach:
         return 1.0 if self.success(scene) else min(0.95, max(0.0, 1.0 - self._distance(scene) / self.start))
 
     def _distance(self, scene: Scene) -> float:
-        return float(np.linalg.norm(scene.pose(ARM, TIP).position - self.target(scene)))
+        return length(scene.pose(ARM, TIP).position - self.target(scene))
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Place:
         if not self.on:
             return np.asarray(self.offset)
         base = scene.pose(*self.on.split("/"))
+        if not any(self.offset[:2]):
+            return base.position + self.offset
         yaw = base.yaw
         turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
         return base.position + np.array([*(turn @ self.offset[:2]), self.offset[2]])
@@ -95,8 +98,8 @@ class Place:
         gap = pose.position - self.place(scene)
         if self._fits(pose, gap) and self._left(scene):
             return 1.0
-        reach = float(np.linalg.norm(scene.pose(ARM, TIP).position - pose.position))
-        near, way = math.exp(-8.0 * max(0.0, reach - 0.015)), float(np.linalg.norm(gap)) / max(self.start, 0.05)
+        reach = length(scene.pose(ARM, TIP).position - pose.position)
+        near, way = math.exp(-8.0 * max(0.0, reach - 0.015)), length(gap) / max(self.start, 0.05)
         return 0.2 * near + 0.15 * held(scene, self.item) + 0.55 * max(0.0, 1.0 - way)
 
     def _fits(self, pose: Pose, gap: Array) -> bool:
@@ -106,7 +109,7 @@ class Place:
 
     def _left(self, scene: Scene) -> bool:
         """The item lies still and untouched."""
-        return scene.touch(ARM, self.item) == 0.0 and float(np.linalg.norm(scene.velocity(self.item)[0])) < REST
+        return scene.touch(ARM, self.item) == 0.0 and length(scene.velocity(self.item)[0]) < REST
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class Push:
         return np.array([x, y, self.target(scene)[2]])
 
     def success(self, scene: Scene) -> bool:
-        return self._gap(scene) < self.tolerance and float(np.linalg.norm(scene.velocity(self.item)[0])) < REST
+        return self._gap(scene) < self.tolerance and length(scene.velocity(self.item)[0]) < REST
 
     def progress(self, scene: Scene) -> float:
         near = math.exp(-8.0 * max(0.0, _reach(scene, self.item) - 0.03))
@@ -160,7 +163,7 @@ class Push:
         return 1.0 if self.success(scene) else 0.25 * near + 0.7 * way
 
     def _gap(self, scene: Scene) -> float:
-        return float(np.linalg.norm((self.target(scene) - self.place(scene))[:2]))
+        return length((self.target(scene) - self.place(scene))[:2])
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ class JointAt:
         value = scene.joint(self.body, self.joint)
         nearest = min(max(value, self.low), self.high)
         whole = abs(min(max(self.start, self.low), self.high) - self.start)
-        near = math.exp(-8.0 * float(np.linalg.norm(scene.pose(ARM, TIP).position - self.target(scene))))
+        near = math.exp(-8.0 * length(scene.pose(ARM, TIP).position - self.target(scene)))
         return 0.3 * near + 0.65 * min(1.0, max(0.0, 1.0 - abs(value - nearest) / max(whole, 1e-6)))
 
 
@@ -228,7 +231,7 @@ def grasped(scene: Scene, items: list[str]) -> str:
 
 
 def _reach(scene: Scene, item: str) -> float:
-    return float(np.linalg.norm(scene.pose(ARM, TIP).position - scene.pose(item).position))
+    return length(scene.pose(ARM, TIP).position - scene.pose(item).position)
 
 
 def named(goal: Goal) -> set[str]:
