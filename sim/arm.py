@@ -35,6 +35,8 @@ class SimArm:
         self.servos = Servos(scene, model, wear)
         self._spec = model.spec
         self._count = self.servos.count
+        joints = len(self._spec.home)
+        self._warm, self._fed, self._fresh = np.full(joints, 30.0), np.full(joints, 7.4), np.zeros(joints)
         self._least, self._most = np.ceil(self._spec.lower / self._count), np.floor(self._spec.upper / self._count)
         self._goal = self._spec.home.copy()
         self._on = False
@@ -57,12 +59,11 @@ class SimArm:
     def read(self) -> ArmState:
         """The present state with the encoder's resolution."""
         q, dq, torque = self.servos.read()
-        count = len(q)
         effort = torque / self.servos.stall
         return ArmState(
-            stamp=self._now(), q=np.round(q / self._count) * self._count, dq=dq, effort=effort,
-            current=np.abs(effort) * 2.0, temperature=np.full(count, 30.0), voltage=np.full(count, 7.4),
-            health=np.full(count, int(Health.OK if self._on else Health.LIMP), dtype=np.int64), age=np.zeros(count))
+            stamp=self._now(), q=np.rint(q / self._count) * self._count, dq=dq, effort=effort,
+            current=np.abs(effort) * 2.0, temperature=self._warm.copy(), voltage=self._fed.copy(),
+            health=np.full(len(q), int(Health.OK if self._on else Health.LIMP), dtype=np.int64), age=self._fresh.copy())
 
     def command(self, q: Array) -> Array:
         """Set the goal (J,) rad, clamped to the joints' range and rounded to counts; returns what was set.

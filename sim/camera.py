@@ -53,8 +53,8 @@ class Rig:
         """The newest picture that has arrived. Raises `TimeoutError` when it is older than `max_age` (s)."""
         self.expose()
         now = self.clock.now()
-        arrived = [e for e in self._exposures if e[0] <= now - self._delay + EPSILON]
-        stamp, instant = arrived[-1] if arrived else self._exposures[0]
+        arrived = now - self._delay + EPSILON
+        stamp, instant = next((e for e in reversed(self._exposures) if e[0] <= arrived), self._exposures[0])
         if now - stamp > max_age + EPSILON:
             raise TimeoutError(f"the newest picture of {name} is {now - stamp:.3f} s old, over {max_age:.3f} s")
         if self._drawn[0] is not instant:

@@ -72,7 +72,7 @@ class TaskEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
         wanted = np.asarray(action, dtype=np.float64)
         if wanted.shape != self._middle.shape or not np.isfinite(wanted).all():
             raise ValueError(f"an action is {len(self._middle)} finite numbers, not {action}")
-        self.world.step(wanted if self._radians else self._middle + self._half * np.clip(wanted, -1, 1))
+        self.world.step(wanted if self._radians else self._middle + self._half * np.minimum(np.maximum(wanted, -1), 1))
         before, self._progress = self._progress, self.world.progress()
         success = self._progress == 1.0  # exactly then, as every goal promises
         reward = self._progress - before + BONUS * success
@@ -94,7 +94,7 @@ class TaskEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
         return np.asarray(scaled, dtype=np.float32)
 
     def _see(self, seen: Observation) -> dict[str, NDArray[Any]]:
-        state = np.clip(seen.state.q.astype(np.float32), self._low, self._high)
+        state = np.minimum(np.maximum(seen.state.q.astype(np.float32), self._low), self._high)
         return {"state": state, **{name: frame.rgb for name, frame in seen.frames.items()}}
 
     def _info(self, success: bool) -> dict[str, Any]:

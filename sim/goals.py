@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -9,7 +10,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from robot.interfaces import Array
-from sim.scene import Scene
+from sim.look import length
+from sim.scene import Pose, Scene
 
 ARM, TIP = "arm", "tcp"
 REST = 0.03  # m/s, slower than this counts as lying still
@@ -56,7 +58,7 @@ class Reach:
         return 1.0 if self.success(scene) else min(0.95, max(0.0, 1.0 - self._distance(scene) / self.start))
 
     def _distance(self, scene: Scene) -> float:
-        return float(np.linalg.norm(scene.pose(ARM, TIP).position - self.target(scene)))
+        return length(scene.pose(ARM, TIP).position - self.target(scene))
 
 
 @dataclass(frozen=True)
@@ -78,26 +80,36 @@ class Place:
         if not self.on:
             return np.asarray(self.offset)
         base = scene.pose(*self.on.split("/"))
+        if not any(self.offset[:2]):
+            return base.position + self.offset
         yaw = base.yaw
         turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
         return base.position + np.array([*(turn @ self.offset[:2]), self.offset[2]])
 
     def there(self, scene: Scene) -> bool:
         """The item is where it should be, held or not."""
-        gap = self.target(scene) - self.place(scene)
-        level = not self.upright or float(scene.pose(self.item).matrix[2, 2]) > 0.96
-        return bool(math.hypot(gap[0], gap[1]) < self.tolerance and abs(gap[2]) < self.height and level)
+        return self._fits(pose := scene.pose(self.item), pose.position - self.place(scene))
 
     def success(self, scene: Scene) -> bool:
-        return (self.there(scene) and scene.touch(ARM, self.item) == 0.0
-                and float(np.linalg.norm(scene.velocity(self.item)[0])) < REST)
+        return self.there(scene) and self._left(scene)
 
     def progress(self, scene: Scene) -> float:
-        if self.success(scene):
+        pose = scene.pose(self.item)  # asked for once: every step of an environment wants its progress
+        gap = pose.position - self.place(scene)
+        if self._fits(pose, gap) and self._left(scene):
             return 1.0
-        gap = float(np.linalg.norm(self.target(scene) - self.place(scene)))
-        near = math.exp(-8.0 * max(0.0, _reach(scene, self.item) - 0.015))
-        return 0.2 * near + 0.15 * held(scene, self.item) + 0.55 * max(0.0, 1.0 - gap / max(self.start, 0.05))
+        reach = length(scene.pose(ARM, TIP).position - pose.position)
+        near, way = math.exp(-8.0 * max(0.0, reach - 0.015)), length(gap) / max(self.start, 0.05)
+        return 0.2 * near + 0.15 * held(scene, self.item) + 0.55 * max(0.0, 1.0 - way)
+
+    def _fits(self, pose: Pose, gap: Array) -> bool:
+        """`pose` of the item, `gap` (3,) m from its place, is good enough."""
+        level = not self.upright or float(pose.matrix[2, 2]) > 0.96
+        return bool(math.hypot(gap[0], gap[1]) < self.tolerance and abs(gap[2]) < self.height and level)
+
+    def _left(self, scene: Scene) -> bool:
+        """The item lies still and untouched."""
+        return scene.touch(ARM, self.item) == 0.0 and length(scene.velocity(self.item)[0]) < REST
 
 
 @dataclass(frozen=True)
@@ -143,7 +155,7 @@ class Push:
         return np.array([x, y, self.target(scene)[2]])
 
     def success(self, scene: Scene) -> bool:
-        return self._gap(scene) < self.tolerance and float(np.linalg.norm(scene.velocity(self.item)[0])) < REST
+        return self._gap(scene) < self.tolerance and length(scene.velocity(self.item)[0]) < REST
 
     def progress(self, scene: Scene) -> float:
         near = math.exp(-8.0 * max(0.0, _reach(scene, self.item) - 0.03))
@@ -151,7 +163,7 @@ class Push:
         return 1.0 if self.success(scene) else 0.25 * near + 0.7 * way
 
     def _gap(self, scene: Scene) -> float:
-        return float(np.linalg.norm((self.target(scene) - self.place(scene))[:2]))
+        return length((self.target(scene) - self.place(scene))[:2])
 
 
 @dataclass(frozen=True)
@@ -191,7 +203,7 @@ class JointAt:
         value = scene.joint(self.body, self.joint)
         nearest = min(max(value, self.low), self.high)
         whole = abs(min(max(self.start, self.low), self.high) - self.start)
-        near = math.exp(-8.0 * float(np.linalg.norm(scene.pose(ARM, TIP).position - self.target(scene))))
+        near = math.exp(-8.0 * length(scene.pose(ARM, TIP).position - self.target(scene)))
         return 0.3 * near + 0.65 * min(1.0, max(0.0, 1.0 - abs(value - nearest) / max(whole, 1e-6)))
 
 
@@ -203,7 +215,11 @@ def held(scene: Scene, item: str) -> bool:
 
 def jaws(scene: Scene) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Links of the arm that touch what it holds: one side, then the other."""
-    names = scene.body(ARM).links
+    return _sides(tuple(scene.body(ARM).links))
+
+
+@functools.lru_cache(maxsize=16)
+def _sides(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     moving = tuple(n for n in names if "moving_jaw" in n or "leftfinger" in n or "left_finger" in n)
     other = tuple(n for n in names if "rightfinger" in n or "right_finger" in n) or ("gripper_link",)
     return moving, other
@@ -215,7 +231,7 @@ def grasped(scene: Scene, items: list[str]) -> str:
 
 
 def _reach(scene: Scene, item: str) -> float:
-    return float(np.linalg.norm(scene.pose(ARM, TIP).position - scene.pose(item).position))
+    return length(scene.pose(ARM, TIP).position - scene.pose(item).position)
 
 
 def named(goal: Goal) -> set[str]:

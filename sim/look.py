@@ -65,18 +65,24 @@ def look_at(eye: Sequence[float], target: Sequence[float], up: Sequence[float] =
 
 def quaternion(m: Array) -> Array:
     """(4,) x, y, z, w of a rotation matrix (Shepperd's method)."""
-    w = m[0, 0] + m[1, 1] + m[2, 2]
-    k = int(np.argmax([m[0, 0], m[1, 1], m[2, 2], w]))
+    r = m.tolist()  # plain floats are faster
+    sizes = [r[0][0], r[1][1], r[2][2], r[0][0] + r[1][1] + r[2][2]]
+    k = sizes.index(max(sizes))
     if k == 3:
-        q = np.array([m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + w])
+        q = np.array([r[2][1] - r[1][2], r[0][2] - r[2][0], r[1][0] - r[0][1], 1 + sizes[3]])
     else:
         i, j, n = k, (k + 1) % 3, (k + 2) % 3
         q = np.zeros(4)
-        q[i] = 1 + m[i, i] - m[j, j] - m[n, n]
-        q[j] = m[j, i] + m[i, j]
-        q[n] = m[n, i] + m[i, n]
-        q[3] = m[n, j] - m[j, n]
-    return q / np.linalg.norm(q)
+        q[i] = 1 + r[i][i] - r[j][j] - r[n][n]
+        q[j] = r[j][i] + r[i][j]
+        q[n] = r[n][i] + r[i][n]
+        q[3] = r[n][j] - r[j][n]
+    return q / length(q)
+
+
+def length(v: Array) -> float:
+    """Euclidean, of a vector (N,): what `np.linalg.norm` gives, at a fraction of its time."""
+    return math.sqrt(v.dot(v))
 
 
 def rotation(q: Sequence[float]) -> Array:

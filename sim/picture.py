@@ -67,7 +67,7 @@ def cameras(scene: Scene, look: Look) -> Instant:
         row[:3], row[3:] = view.position, view.quaternion
         if view.body:
             carrier = scene.pose(view.body, view.link)
-            turn = rotation(tuple(carrier.quaternion))
+            turn = rotation(carrier.quaternion)
             row[:3] = carrier.position + turn @ np.asarray(view.position)
             row[3:] = quaternion(turn @ rotation(view.quaternion))
     return rows

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from sim.scene import Shape
 
 CREASE = 0.75  # cosine of the angle beyond which an edge is drawn sharp
 SEGMENTS = 20  # sides of a round primitive, at those of Bullet's 32 that its hulls keep
-SKIN = np.array([0.0009, 0.0009, 0.001])  # m, by which Bullet's cameras draw cylinders larger: a collision margin
+SKIN = 0.001  # m, by which Bullet's cameras draw cylinders larger: a collision margin
 FLOATS = NDArray[np.float64]
 INTS = NDArray[np.int64]
 
@@ -37,13 +38,15 @@ def mesh_of(shape: Shape) -> Mesh:
         return file_mesh(shape.mesh)
     if shape.kind not in ("box", "cylinder", "sphere", "capsule"):
         raise SceneError(f"a shape of kind {shape.kind!r} cannot be drawn")
+    if shape.kind == "cylinder":
+        return cylinder(float(shape.size[0]), float(shape.size[1]))
     return primitive(shape.kind, round(shape.size[1] / shape.size[0], 3) if shape.kind == "capsule" else 0.0)
 
 
 def scale_of(shape: Shape) -> FLOATS:
     """(3,) m, what stretches the unit mesh to the shape."""
     if shape.kind == "cylinder":
-        return np.array([shape.size[0], shape.size[0], shape.size[1]]) + SKIN
+        return np.array([shape.size[0], shape.size[0], shape.size[1]])
     if shape.kind in ("sphere", "capsule"):
         return np.full(3, shape.size[0])
     return np.array(shape.size, dtype=np.float64)
@@ -83,33 +86,59 @@ def _weld(points: FLOATS, faces: INTS) -> tuple[FLOATS, INTS]:
 
 @lru_cache(maxsize=256)
 def primitive(kind: str, ratio: float = 0.0) -> Mesh:
-    """Unit `box` (side 1), `cylinder` (radius 1, height 1 along z), `sphere` (radius 1), or `capsule` (radius 1,
-    cylinder part `ratio` long, along z). Round ones have the corners that Bullet's own cameras draw them with."""
+    """Unit `box` (side 1), `sphere` (radius 1), or `capsule` (radius 1, cylinder part `ratio` long, along z).
+    Round ones have the corners that Bullet's own cameras draw them with."""
     if kind == "box":
         return shaded(*_box())
     if kind == "sphere":
         return shaded(*_icosphere())
-    if kind == "cylinder":
-        return _cylinder()
     angles = np.linspace(-np.pi / 2, np.pi / 2, 8)
     return shaded(*_revolve([(float(np.cos(t)), float(np.sin(t)) + np.sign(t) * ratio / 2) for t in angles]))
 
 
-def _cylinder() -> Mesh:
-    """Twenty corners above and ten below, as Bullet's hull of a cylinder has, under the normals of a true one."""
-    angles = np.radians(11.25 * np.round(18.0 * np.arange(20) / 11.25))
-    round_ = np.stack([np.cos(angles), np.sin(angles), np.zeros(20)], axis=1)
-    up = np.array([0.0, 0.0, 0.5])
-    points = np.concatenate([round_ + up, round_[::2] - up])
-    side = []
-    for k in range(10):
-        a, b, left, middle, right = 20 + k, 20 + (k + 1) % 10, 2 * k, 2 * k + 1, (2 * k + 2) % 20
-        side += [(a, middle, left), (a, b, middle), (b, right, middle)]
-    caps = [(0, k, k + 1) for k in range(1, 19)] + [(20, 21 + k, 20 + k) for k in range(1, 9)]
-    faces = np.array(side + caps)
-    normals = np.concatenate([round_, round_[::2]])[faces]
-    normals[len(side) :] = np.sign(points[faces[len(side) :], 2:]) * (0.0, 0.0, 1.0)
-    return _packed(points, faces, normals)
+@lru_cache(maxsize=256)
+def cylinder(radius: float, length: float) -> Mesh:
+    """A cylinder of so many metres along z, shrunk to radius 1 and height 1, under the normals of a true one.
+
+    Its corners are those that Bullet's cameras draw: of a prism of 32 sides the one furthest in each direction of an
+    icosphere, moved by `SKIN` in that direction.
+    """
+    points = _furthest(radius, length)
+    faces = _cylinder_faces()
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    flat = np.cross(b - a, c - a)
+    cap = np.abs(flat[:, 2]) > 0.9 * np.linalg.norm(flat, axis=1)
+    around = points * (1.0, 1.0, 0.0)
+    normals = (around / np.linalg.norm(around, axis=1, keepdims=True))[faces]
+    normals[cap] = np.sign(flat[cap, None, 2:]) * (0.0, 0.0, 1.0)
+    return _packed(points / (radius, radius, length), faces, normals)
+
+
+def _furthest(radius: float, length: float) -> FLOATS:
+    """(42, 3) m, corners of a cylinder as Bullet finds them: on its equator the upper ones, at both tips those at y."""
+    ways = np.round(_icosphere()[0], 9)
+    step = np.pi / 16
+    angle = np.round(np.arctan2(ways[:, 1], ways[:, 0]) / step) * step
+    angle[np.hypot(ways[:, 0], ways[:, 1]) == 0] = np.pi / 2
+    height = np.where(ways[:, 2] >= 0, length / 2, -length / 2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1) + SKIN * ways
+
+
+@lru_cache(maxsize=1)
+def _cylinder_faces() -> INTS:
+    """(80, 3) corners of the triangles around `_furthest`. Other sizes than this move edges by hundredths of a mm."""
+    return _hull(_furthest(0.02, 0.03))
+
+
+def _hull(points: FLOATS) -> INTS:
+    """(T, 3) triangles, counter-clockwise from outside, around a few points (P, 3), no four of them in one face."""
+    threes = np.array(list(combinations(range(len(points)), 3)))
+    a, b, c = (points[threes[:, k]] for k in range(3))
+    normal = np.cross(b - a, c - a)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    above = normal @ points.T - np.einsum("td,td->t", normal, a)[:, None]
+    out, turned = (above < 1e-9).all(axis=1), (above > -1e-9).all(axis=1)
+    return np.concatenate([threes[out], threes[turned][:, ::-1]])
 
 
 def _icosphere() -> tuple[FLOATS, INTS]:

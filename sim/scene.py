@@ -140,7 +140,8 @@ class Scene:
         if index >= 0:
             state = pybullet.getLinkState(body.id, index, 0, 1, physicsClientId=self.client)
             return Pose(np.array(state[4]), np.array(state[5]))
-        return self._root(body)
+        position, quaternion = self._where(body)
+        return Pose(np.array(position), np.array(quaternion))
 
     def solids(self, name: str) -> tuple[Shape, ...]:
         """Colliding shapes of a body made with `add`, in its root's frame."""
@@ -218,27 +219,28 @@ class Scene:
     # ------------------------------------------------------------ for renderers
     def poses(self) -> NDArray[np.float32]:
         """(F, 7) position and quaternion of every frame that `Part.frame` counts: all a picture of now needs."""
-        out = np.empty((self._rows, 7), np.float32)
-        row = 0
+        rows: list[float] = []  # flat: one conversion of all costs less than an assignment for each
         for body in self.bodies.values():
-            if body.frames[0] == -1:
-                root = self._root(body)
-                out[row, :3], out[row, 3:] = root.position, root.quaternion
-                row += 1
-            links = [k for k in body.frames if k >= 0]
+            links = body.frames
+            if links[0] == -1:
+                position, quaternion = self._where(body)
+                rows += position
+                rows += quaternion
+                links = links[1:]
             if links:
                 for state in pybullet.getLinkStates(body.id, links, 0, 1, physicsClientId=self.client):
-                    out[row, :3], out[row, 3:] = state[4], state[5]
-                    row += 1
-        return out
+                    rows += state[4]
+                    rows += state[5]
+        return np.array(rows, np.float32).reshape(-1, 7)
 
     # ------------------------------------------------------------ inside
-    def _root(self, body: Body) -> Pose:
-        position, quaternion = pybullet.getBasePositionAndOrientation(body.id, physicsClientId=self.client)
+    def _where(self, body: Body) -> tuple[Sequence[float], Sequence[float]]:
+        """Position (m) and quaternion of a body's root."""
+        position, quaternion = pybullet.getBasePositionAndOrientation(body.id, self.client)
         if body.root_offset is not None:
             inverse = pybullet.invertTransform(*body.root_offset)
             position, quaternion = pybullet.multiplyTransforms(position, quaternion, *inverse)
-        return Pose(np.array(position), np.array(quaternion))
+        return position, quaternion
 
     def _register(self, name: str, made: int, material: Material) -> Body:
         if name in self.bodies:

@@ -108,9 +108,8 @@ class Servos:
 
     def read(self) -> tuple[Array, Array, Array]:
         """Angles, speeds and motor torques (J,), exact."""
-        states = pybullet.getJointStates(self.id, self.index, self.scene.client)
-        q, dq, torque = (np.array([s[k] for s in states]) for k in (0, 1, 3))
-        return q / self.ratio, dq / self.ratio, torque * self.ratio
+        q, dq, _, torque = zip(*pybullet.getJointStates(self.id, self.index, self.scene.client))
+        return np.array(q) / self.ratio, np.array(dq) / self.ratio, np.array(torque) * self.ratio
 
     def place(self, q: Array) -> None:
         """Teleport the joints to `q` (J,) rad, at rest."""
@@ -127,22 +126,30 @@ class Servos:
         no torque of ours brings it back while the contact lasts.
         """
         states = pybullet.getJointStates(self.id, self.index, self.scene.client)
-        wanted, before, side = np.asarray(goal, dtype=float).tolist(), self.last, self.side
+        wanted, side = np.asarray(goal, dtype=float).tolist(), self.side
         speeds, forces = [], []
-        # Floats, not arrays: for half a dozen joints they are several times as fast, and this runs 240 times a second.
-        for k, (state, most, row) in enumerate(zip(states, limit.tolist(), self._rows)):
+        # Floats and comparisons, not arrays, `min` and `max`: for half a dozen joints they are several times as fast,
+        # and this runs 240 times a second.
+        for k, (state, there, before, most, row) in enumerate(
+                zip(states, wanted, self.last, limit.tolist(), self._rows)):
             ratio, play, lead, dead_band, gain, top, friction, stiffness, lower, upper = row
-            angle = state[0] / ratio
-            moved = wanted[k] - before[k]
-            if abs(moved) > 1e-6:
-                side[k] = 1.0 if moved > 0 else -1.0
+            angle, moved = state[0] / ratio, there - before
+            if moved > 1e-6:
+                side[k] = 1.0
+            elif moved < -1e-6:
+                side[k] = -1.0
             if not lower <= angle <= upper:
                 angle = min(max(angle, lower), upper)
                 pybullet.resetJointState(self.id, self.index[k], angle * ratio, 0.0, physicsClientId=self.scene.client)
-            error = wanted[k] - angle - side[k] * play - lead * state[1] / ratio
+            error = there - angle - side[k] * play - lead * state[1] / ratio
             size = abs(error)
-            speeds.append(min(max(gain * error, -top), top) * ratio if size > dead_band else 0.0)
-            forces.append(min(friction + stiffness * size, most) / ratio)
+            speed, force = gain * error, friction + stiffness * size
+            if speed > top:
+                speed = top
+            elif speed < -top:
+                speed = -top
+            speeds.append(speed * ratio if size > dead_band else 0.0)
+            forces.append((most if force > most else force) / ratio)
         self.last = wanted
         pybullet.setJointMotorControlArray(self.id, self.index, pybullet.VELOCITY_CONTROL, targetVelocities=speeds,
                                            forces=forces, physicsClientId=self.scene.client)

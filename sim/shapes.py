@@ -76,8 +76,8 @@ class Pose:
     @property
     def yaw(self) -> float:
         """Heading of the x axis seen from above, rad."""
-        m = self.matrix
-        return math.atan2(m[1, 0], m[0, 0])
+        m = pybullet.getMatrixFromQuaternion(self.quaternion)
+        return math.atan2(m[3], m[0])
 
 
 @dataclass(frozen=True)

@@ -139,20 +139,28 @@ class Tabletop:
         """One period of 0.1 s in which the joint target moves evenly from the last one to `q`; returns it as sent."""
         first, last = self._target, np.asarray(q, dtype=np.float64)
         self._arm.command(last)  # refuses what is no target
-        start = self.clock.now()
+        clock, start = self.clock, self.clock.now()
         for k, goal in enumerate(self._arm.rounded(first + (last - first) * SHARES), 1):
             self._arm.aim(goal)
-            self.clock.wait(start + k / HZ)
+            self.tick()
+            if self.delay > 0:
+                self._expose(clock.now(), 1)
+            clock.restart(start + k / HZ)  # what waiting on it comes to, without asking how many steps that takes
         self._target = goal.copy()
         return self._target
 
     def _advance(self, until: float) -> None:
         now = self.clock.now()
-        for k in range(round(until * HZ) - round(now * HZ)):
+        for k in range(1, round(until * HZ) - round(now * HZ) + 1):
             self.tick()
-            if self.delay > 0 and self._rig is not None and round(now * HZ + k + 1) % EXPOSE == 0:
-                self.clock.restart(now + (k + 1) / HZ)
-                self._rig.expose()
+            if self.delay > 0:
+                self._expose(now, k)
+
+    def _expose(self, since: float, steps: int) -> None:
+        """Expose the cameras if it is their turn, `steps` physics steps after `since` (s): 30 times a second."""
+        if self._rig is not None and round(since * HZ + steps) % EXPOSE == 0:
+            self.clock.restart(since + steps / HZ)
+            self._rig.expose()
 
     # ------------------------------------------------------------ what is
     @property
@@ -165,15 +173,16 @@ class Tabletop:
 
     def observe(self) -> Observation:
         """State of now and the newest pictures, all cameras drawn together."""
+        state = self._arm.read()  # first: a draw empties the processor's caches
         frames = {name: camera.read(1.0) for name, camera in self.cameras.items()}
-        return Observation(self.clock.now(), self._arm.read(), frames)
+        return Observation(self.clock.now(), state, frames)
 
     def success(self) -> bool:
         return all(goal.success(self.scene) for goal in self.goals)
 
     def progress(self) -> float:
         """Mean of the goals', in [0, 1]."""
-        return float(np.mean([goal.progress(self.scene) for goal in self.goals]))
+        return float(np.add.reduce([goal.progress(self.scene) for goal in self.goals]) / len(self.goals))
 
     def wrong_object(self) -> bool:
         """Something that no goal names is in the gripper now."""

@@ -13,7 +13,7 @@ import pytest
 import sim.render as render
 from robot import registry
 from robot.errors import ConfigError
-from sim.picture import NOTHING
+from sim.picture import NOTHING, matrices
 from sim.render_device import NoGlError
 from sim.scene import Material
 
@@ -79,14 +79,47 @@ def test_depth_and_segmentation_agree(task):
 
 @pytest.mark.slow
 def test_depth_and_segmentation_agree_in_every_task():
-    """Of a thousand bodies at most one in 400, the rim of something half hidden, may miss 0.98, and by 0.01."""
+    """All of a thousand bodies overlap by 0.98."""
     every = [overlaps(task, range(5)) for task in sorted(registry.load("task"))]
     shared = sorted(row for rows, _ in every for row in rows)
     missed, worst = [row for row in shared if row[0] < 0.98], max(error for _, errors in every for error in errors)
     mean = np.mean([row[0] for row in shared])
     print(f"\n{len(shared)} bodies, mean overlap {mean:.4f}, below 0.98: {missed}; depth within {worst * 1e3:.4f} mm")
-    assert len(shared) > 800 and len(missed) <= len(shared) / 400 and shared[0][0] >= 0.97
+    assert len(shared) > 800 and not missed
     assert worst <= 0.002
+
+
+def met(boxes, now, view, eye, size):
+    """(size, size) frame of the box that a ray through each pixel's centre meets first, by formula."""
+    side = (2 * (np.arange(size) + 0.5) / size - 1) * np.tan(np.radians(view.fov) / 2)
+    rays = np.stack([*np.meshgrid(side, side), np.ones((size, size))], axis=-1) @ eye[:3, :3].T
+    first, seen = np.full((size, size), view.far), np.full((size, size), NOTHING)
+    for part in boxes:
+        frame = matrices(now)[part.frame] @ matrices(np.array([[*part.shape.position, *part.shape.quaternion]]))[0]
+        start, ray, half = frame[:3, :3].T @ (eye[:3, 3] - frame[:3, 3]), rays @ frame[:3, :3], part.shape.size
+        ends = np.sort([(sign * np.divide(half, 2) - start) / ray for sign in (-1, 1)], axis=0)
+        enter, leave = ends[0].max(axis=-1), ends[1].min(axis=-1)
+        hit = (enter < leave) & (enter > view.near) & (enter < first)
+        first[hit], seen[hit] = enter[hit], part.frame
+    return seen
+
+
+def test_boxes_are_where_rays_meet_them():
+    """A third opinion, of no renderer. Boxes only: cylinders are drawn with the margin of Bullet's own cameras."""
+    gl, world = render.GlRenderer(), world_of("kitting", renderer="tiny")
+    world.reset(1)
+    gl.load(world.scene.parts, world.look)
+    now, shared = world.poses(), []
+    boxes = [part for part in world.scene.parts if part.shape.kind == "box"]
+    frames = {part.frame for part in boxes} - {part.frame for part in world.scene.parts if part not in boxes}
+    for (name, view), eye in zip(world.look.views.items(), matrices(now)[-len(world.look.views) :]):
+        ours, rays = gl.draw(now, 256, geometry=True)[name].segmentation, met(boxes, now, view, eye, 256)
+        free = np.isin(ours, [*frames, NOTHING])  # of cylinders, which may hide a box
+        pairs = [((ours == frame) & free, (rays == frame) & free) for frame in frames]
+        shared += [(mine & its).sum() / (mine | its).sum() for mine, its in pairs if its.sum() > 100]
+    gl.release()
+    world.close()
+    assert len(shared) > 10 and min(shared) >= 0.99, shared
 
 
 def test_pictures_show_what_the_segmentation_says(scene):
