@@ -48,6 +48,11 @@ def _standing(s: Snapshot) -> Mask:
     return _driven(s) & (s.travel < 0.03) if s.travel is not None else np.zeros(len(s.goal), dtype=bool)
 
 
+def _strain(s: Snapshot) -> Array:
+    """The effort of each joint, or what it gave where it stands before the guard took the strain off it."""
+    return np.abs(s.state.effort) if s.strain is None else s.strain
+
+
 # ---------------------------------------------------------------- communication
 @fault(Response.HOLD, after=0.05, recover="reopen", group="communication")
 def lost_bus(s: Snapshot) -> str | None:
@@ -182,7 +187,7 @@ def blocked(s: Snapshot) -> str | None:
        group="mechanical")
 def stalled(s: Snapshot) -> str | None:
     """A joint pushes hard and does not move: it will overheat, or break what it pushes against."""
-    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.1) & (np.abs(s.state.effort) > 0.5)
+    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.1) & (_strain(s) > 0.5)
     return f"pushes without moving: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
 
 
@@ -197,7 +202,7 @@ def overpowered(s: Snapshot) -> str | None:
 @fault(Response.HOLD, after=0.1, clears=Clears.ON_RESET, budget=PERSON, group="mechanical")
 def stuck_joint(s: Snapshot) -> str | None:
     """A joint neither moves nor pushes: a broken gear or wire, or a servo that ignores its goals."""
-    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.15) & ~(np.abs(s.state.effort) > 0.5)
+    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.15) & ~(_strain(s) > 0.5)
     return f"does not follow: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
 
 
