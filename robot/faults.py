@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot.fault_row import CATALOGUE, Budget, Fault, fault
-from robot.interfaces import Array, Clears, Health, Mode, Response, Snapshot
+from robot.interfaces import ArmState, Array, Clears, Health, Mode, Response, Snapshot
 
 __all__ = ["CATALOGUE", "Budget", "Fault", "fault"]
 
@@ -143,15 +143,20 @@ def warm(s: Snapshot) -> str | None:
 
 
 # ---------------------------------------------------------------- mechanical
+def jumped(state: ArmState, previous: ArmState, speed: Array) -> Mask:
+    """Joints, held by their servos, whose positions changed by more than one can move that does `speed` (J,) rad/s."""
+    dt = np.minimum(state.stamp - previous.stamp + previous.age, 1.0)
+    held = (state.health | previous.health) & int(Health.LIMP) == 0  # a limp joint may be moved by hand
+    out: Mask = held & (np.abs(state.q - previous.q) > 2.0 * speed * dt + 0.15)
+    return out
+
+
 @fault(Response.HOLD, after=0.0, clears=Clears.ON_RESET, budget=PERSON, group="mechanical")
 def encoder_jump(s: Snapshot) -> str | None:
     """A joint's position jumped further than it can move: a slipped gear or magnet. Its zero is no longer known."""
     if s.previous is None:
         return None
-    dt = np.minimum(s.state.stamp - s.previous.stamp + s.previous.age, 1.0)
-    step = np.abs(s.state.q - s.previous.q)
-    held = (s.state.health | s.previous.health) & int(Health.LIMP) == 0  # a limp joint may be moved by hand
-    bad = held & (step > 2.0 * s.spec.speed * dt + 0.15)
+    bad, step = jumped(s.state, s.previous, s.spec.speed), np.abs(s.state.q - s.previous.q)
     return f"position jumped: {_named(s, bad, step, ' rad')}" if bad.any() else None
 
 
