@@ -57,8 +57,8 @@ class Family(Protocol):
         """What to write, in order, for torque to come on, in full, at count `present`."""
         ...
 
-    def soften(self, bus: Bus, servo: int) -> None:
-        """Let it push with `SOFT` of its torque only, until it is engaged anew; where it cannot, with none."""
+    def soften(self, bus: Bus, servo: int) -> bool:
+        """Let it push with `SOFT` of its torque only, until it is engaged anew; False where it has to let go."""
         ...
 
     def audit(self, bus: Bus, servo: int, engaged: bool) -> Audit | None:
@@ -141,9 +141,10 @@ class Sts:
         soft = self._shadow.get("torque_limit") != self._shadow.get("max_torque")
         return [*self._limit(1.0 if soft else None), ("goal_position", present), ("torque_enable", 1)]
 
-    def soften(self, bus: Bus, servo: int) -> None:
+    def soften(self, bus: Bus, servo: int) -> bool:
         for name, counts in self._limit(SOFT):
             bus.put(servo, self.table[name], counts)
+        return True
 
     def _limit(self, share: float | None) -> list[tuple[str, int]]:
         """What to write for `share` of the full torque, and from now on expected; nothing for None."""
@@ -251,10 +252,11 @@ class Dxl:
         return [("bus_watchdog", 0), *hard, ("goal_position", present), ("torque_enable", 1),
                 ("bus_watchdog", self.WATCHDOG)]
 
-    def soften(self, bus: Bus, servo: int) -> None:
+    def soften(self, bus: Bus, servo: int) -> bool:
         register = self.table["goal_pwm"]
         self._full = self._full or bus.get(servo, register) or 0
         bus.put(servo, register, round(SOFT * self._full))
+        return True
 
     def audit(self, bus: Bus, servo: int, engaged: bool) -> Audit | None:
         address, size = self._settings
@@ -322,9 +324,10 @@ class Lx:
         self._held = bool(loaded)
         return Audit(bool(loaded), health)
 
-    def soften(self, bus: Bus, servo: int) -> None:
+    def soften(self, bus: Bus, servo: int) -> bool:
         """It knows no limit of its torque."""
         self.unlatch(bus, servo)
+        return False
 
     def _flags(self) -> Health:
         """An LX-16A flashes an LED over its limits but says nothing; they are compared here."""

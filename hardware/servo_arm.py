@@ -205,7 +205,8 @@ class ServoArm:
                 self._soft.add(joint)
                 LOG.warning("%s has lost its position and is softened", self._where(self._of(joint)[0]))
                 for s in self._of(joint):
-                    self._families[s].soften(self.bus, self._ids[s])
+                    if not self._families[s].soften(self.bus, self._ids[s]):
+                        self._telemetry.torque(s, on=False)
 
     def _audit(self, s: int) -> None:
         seen = self._families[s].audit(self.bus, self._ids[s], self._engaged)
