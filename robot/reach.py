@@ -17,6 +17,7 @@ LAST = 5  # readings
 SAME = 0.0025  # rad, less than two counts of an encoder: the reading has not changed
 ALIKE = 4  # readings without a change
 ON = 0.06  # rad, by which the goal moves on meanwhile
+MORE = 0.03  # rad, the same for a joint that was stopped at that reading before
 BACK = 0.02  # rad, from which the goal may lead the joint anew
 
 
@@ -32,7 +33,7 @@ class Reach:
         self._recent: deque[Array] = deque(maxlen=LAST)  # (J,) rad
         self._alike = np.zeros(joints, dtype=np.int64)  # readings on end without a change
         self._stood = self._since = np.full(joints, np.nan)  # rad: the reading they repeat, and the goal at the first
-        self._stopped = np.zeros(joints, dtype=bool)
+        self._stopped = self._before = np.zeros(joints, dtype=bool)  # now; and at this reading before
         self.strain = np.zeros(joints)  # (J,) the most effort that each joint showed at the place where it stands
 
     def see(self, state: ArmState, goal: Array, heard: Mask) -> Mask:
@@ -44,10 +45,11 @@ class Reach:
         self._alike = np.where(new, 0, self._alike + heard)
         self._stood, self._since = np.where(new, state.q, self._stood), np.where(new, goal, self._since)
         self.strain = np.fmax(np.where(same, self.strain, 0.0), np.abs(state.effort))
-        stopped: Mask = ~new & (self._stopped | (self._alike >= ALIKE) & (np.abs(goal - self._since) > ON))
+        on = np.abs(goal - self._since) > np.where(self._before, MORE, ON)
+        stopped: Mask = ~new & (self._stopped | (self._alike >= ALIKE) & on)
         stopped[-1] = False
         free: Mask = self._stopped & ~same
-        self._stopped = stopped
+        self._stopped, self._before = stopped, same & (self._before | stopped)
         return free
 
     def within(self, goal: Array, speed: Array) -> Array:

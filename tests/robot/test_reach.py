@@ -86,3 +86,15 @@ def test_the_strain_is_the_most_a_joint_gave_where_it_stands():
     assert np.allclose(reach.strain, 0.7)
     follow(reach, [0.1] * 3, np.full(3, 0.2), effort=np.nan)
     assert np.allclose(reach.strain, 0.0)
+
+
+def test_a_joint_that_was_stopped_before_is_stopped_sooner_until_its_reading_changes():
+    reach, sooner = Reach(3), 0.04
+    stand(reach)
+    follow(reach, STILL, STILL)
+    stand(reach, goal_to=sooner)
+    assert np.allclose(reach.within(np.full(3, sooner), STILL)[:2], 0.0)
+    follow(reach, [0.1] * 3, STILL)
+    follow(reach, STILL, STILL)
+    stand(reach, goal_to=sooner)
+    assert np.allclose(reach.within(np.full(3, sooner), STILL), sooner)
