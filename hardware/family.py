@@ -12,6 +12,7 @@ from hardware.protocols import messages
 from hardware.protocols.tables import Table, Unpacker
 from robot.interfaces import Health
 
+SOFT = 0.2  # of its full torque, for a servo that cannot be trusted
 TICK_TURN = 32.768  # s, after which a Dynamixel's clock begins again
 
 
@@ -53,7 +54,11 @@ class Family(Protocol):
         ...
 
     def engaging(self, present: int) -> list[tuple[str, int]]:
-        """What to write, in order, for torque to come on at count `present`."""
+        """What to write, in order, for torque to come on, in full, at count `present`."""
+        ...
+
+    def soften(self, bus: Bus, servo: int) -> bool:
+        """Let it push with `SOFT` of its torque only, until it is engaged anew; False where it has to let go."""
         ...
 
     def audit(self, bus: Bus, servo: int, engaged: bool) -> Audit | None:
@@ -133,7 +138,20 @@ class Sts:
         return register.decode(data[register.address - address : register.end - address])
 
     def engaging(self, present: int) -> list[tuple[str, int]]:
-        return [("goal_position", present), ("torque_enable", 1)]
+        soft = self._shadow.get("torque_limit") != self._shadow.get("max_torque")
+        return [*self._limit(1.0 if soft else None), ("goal_position", present), ("torque_enable", 1)]
+
+    def soften(self, bus: Bus, servo: int) -> bool:
+        for name, counts in self._limit(SOFT):
+            bus.put(servo, self.table[name], counts)
+        return True
+
+    def _limit(self, share: float | None) -> list[tuple[str, int]]:
+        """What to write for `share` of the full torque, and from now on expected; nothing for None."""
+        if share is None or not self._shadow:
+            return []
+        self._shadow["torque_limit"] = round(share * self._shadow["max_torque"])
+        return [("torque_limit", self._shadow["torque_limit"])]
 
     def audit(self, bus: Bus, servo: int, engaged: bool) -> Audit | None:
         """Every other time with what nobody should change, which takes longer to read."""
@@ -205,6 +223,7 @@ class Dxl:
         self._scale = [table[name].scale for name in names]
         self._settings = table.span("torque_enable", "profile_velocity")
         self._gains: dict[str, int] = {}  # as they were when the arm was opened
+        self._full = 0  # goal PWM before it was softened; 0 when it was not
 
     def reading(self, data: bytes, error: int) -> Reading:
         values = self._unpack(data)
@@ -228,8 +247,16 @@ class Dxl:
         return wrong + [name for name, counts in wanted.items() if not bus.put(servo, self.table[name], counts)]
 
     def engaging(self, present: int) -> list[tuple[str, int]]:
-        return [("bus_watchdog", 0), ("goal_position", present), ("torque_enable", 1),
+        full, self._full = self._full, 0
+        hard = [("goal_pwm", full)] if full else []
+        return [("bus_watchdog", 0), *hard, ("goal_position", present), ("torque_enable", 1),
                 ("bus_watchdog", self.WATCHDOG)]
+
+    def soften(self, bus: Bus, servo: int) -> bool:
+        register = self.table["goal_pwm"]
+        self._full = self._full or bus.get(servo, register) or 0
+        bus.put(servo, register, round(SOFT * self._full))
+        return True
 
     def audit(self, bus: Bus, servo: int, engaged: bool) -> Audit | None:
         address, size = self._settings
@@ -296,6 +323,11 @@ class Lx:
             health |= Health.REBOOTED if self._held and engaged else Health.DRIFTED
         self._held = bool(loaded)
         return Audit(bool(loaded), health)
+
+    def soften(self, bus: Bus, servo: int) -> bool:
+        """It knows no limit of its torque."""
+        self.unlatch(bus, servo)
+        return False
 
     def _flags(self) -> Health:
         """An LX-16A flashes an LED over its limits but says nothing; they are compared here."""

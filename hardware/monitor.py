@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware.protocols.tables import RAD_PER_COUNT
+from hardware.virtual import faults
 from hardware.virtual.rig import Rig
 from robot.interfaces import ArmSpec, Array, Plant
 
@@ -17,6 +19,8 @@ LOOK = 0.005  # s between two looks
 WINDOW = 10  # looks over which speed, acceleration and force are taken: what gears can feel
 REST = 20  # looks that make a rest
 DRIFT = 0.015  # rad, by which a joint at rest may hunt about its goal
+STRAY = 0.1  # rad from its goal, about where a servo begins to drive its joint faster than the arm's own speed
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -78,16 +82,20 @@ class Monitor:
         """The scene was put anew: no motion leads from before to now."""
         joints = len(self.spec.names)
         self._q: Array = np.zeros((REST + 1, joints))  # rad, the last looks, oldest first
+        self._goals: Array = np.zeros((REST + 1, joints))  # rad, where the servos drove them
         self._driven: Mask = np.zeros((REST + 1, joints), dtype=bool)  # which joints had torque
         self._looks = 0
         self._forces: deque[float] = deque(maxlen=WINDOW)
+        self._broken = -np.inf  # s, when a fault of servos, bus or supply was last in force
         self.rested = np.inf
 
     def look(self, now: float) -> None:
         """Take in the state at `now` (s)."""
         rig, spec, self._now = self.rig, self.spec, now
-        self._q[:-1], self._driven[:-1] = self._q[1:], self._driven[1:]
-        self._q[-1], self._driven[-1] = rig.state.q, self._torque_on()
+        for rows, new in ((self._q, rig.state.q), (self._driven, self._torque_on()), (self._goals, self._goal())):
+            rows[:-1], rows[-1] = rows[1:], new
+        if rig.effects != faults.NONE:
+            self._broken = now
         self._looks += 1
         self._forces.append(self.plant.table_force())
         self._note("position", float(np.maximum(spec.lower - self._q[-1], self._q[-1] - spec.upper).max()))
@@ -104,16 +112,30 @@ class Monitor:
             out[unit.joint] &= unit.powered and unit.drive.torque > 0.0
         return out
 
+    def _goal(self) -> Array:
+        out: Array = self.rig.state.q.copy()
+        for unit in self.rig.units:
+            gap = (unit.drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign
+            out[unit.joint] = self.rig.state.q[unit.joint] + gap
+        return out
+
+    def _bumped(self) -> Mask:
+        """Joints that stayed near their goals while nothing was broken: what threw them was not their servos."""
+        rows = slice(-2 * WINDOW - 1, None)
+        out: Mask = np.abs(self._goals[rows] - self._q[rows]).max(axis=0) < STRAY
+        return out & (self._now - self._broken > 2 * WINDOW * LOOK)
+
     def _motion(self) -> None:
         if self._looks < 2 * WINDOW + 1:
             return
-        start, middle, end = self._q[-2 * WINDOW - 1], self._q[-WINDOW - 1], self._q[-1]
+        middle, end = self._q[-WINDOW - 1], self._q[-1]
         driven: Mask = np.logical_and.reduce(self._driven[-2 * WINDOW - 1 :])
         span = WINDOW * LOOK
         driven[list(self.beyond)] = False
         driven[-1] = False  # a gripper snaps shut when what it holds slips out
         speed = np.abs(end - middle) / span / self.spec.speed * driven
-        change = np.abs(end - 2.0 * middle + start) / span**2 / self.spec.acceleration * driven
+        change = np.where(self._bumped(), _bend(self._goals), _bend(self._q)) / span**2
+        change *= driven / self.spec.acceleration
         worst = int(change.argmax())
         self._note("speed", float(speed.max()))
         self._note("acceleration", float(change[worst]), worst)
@@ -132,3 +154,9 @@ class Monitor:
     def at_rest(self) -> bool:
         """Whether every joint has stood still long enough to say so."""
         return bool(np.isfinite(self.rested))
+
+
+def _bend(rows: Array) -> Array:
+    """(J,) rad, by how much the second `WINDOW` of positions leads on differently from the first."""
+    out: Array = np.abs(rows[-1] - 2.0 * rows[-WINDOW - 1] + rows[-2 * WINDOW - 1])
+    return out

@@ -25,7 +25,8 @@ from robot import registry
 from robot.arms import ArmModel
 from robot.clock import WallClock
 from robot.errors import ArmError, BusError, SteadyhandError
-from robot.interfaces import ArmSpec, ArmState, Array, BusStats, Clock, Port
+from robot.faults import jumped
+from robot.interfaces import ArmSpec, ArmState, Array, BusStats, Clock, Health, Port
 from robot.registry import option
 
 LOG = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class ServoArm:
         self._before = BusStats()  # counters of the buses before the present one
         self._reopened = 0
         self._engaged = self._lost = False
+        self._soft: set[int] = set()  # joints that may hardly push
+        self._seen: ArmState | None = None
         self.calibration: Calibration = calibrations.nominal(self.model)
         self._telemetry = Telemetry(self._families, self._joints, self.calibration, self.spec.names)
 
@@ -183,9 +186,27 @@ class ServoArm:
             one = known.to_audit()
             if one is not None:
                 self._audit(one)
+            self._mistrust(known.state(now))
         except BusError as error:
             self._lose(error)
         return known.state(self._clock.now())
+
+    def _mistrust(self, state: ArmState) -> None:
+        """A joint whose encoder lies may hardly push from now on: its servo drives it wherever the encoder says.
+
+        At once, not when the loop has judged it: within some hundredths of a second it throws the whole arm about.
+        """
+        seen, self._seen = self._seen, state
+        if not self._engaged or seen is None:
+            return
+        lies = jumped(state, seen, self.spec.speed) | (state.health & int(Health.ENCODER) != 0)
+        for joint in np.flatnonzero(lies).tolist():
+            if joint not in self._soft:
+                self._soft.add(joint)
+                LOG.warning("%s has lost its position and is softened", self._where(self._of(joint)[0]))
+                for s in self._of(joint):
+                    if not self._families[s].soften(self.bus, self._ids[s]):
+                        self._telemetry.torque(s, on=False)
 
     def _audit(self, s: int) -> None:
         seen = self._families[s].audit(self.bus, self._ids[s], self._engaged)
@@ -248,6 +269,7 @@ class ServoArm:
                 if not self.bus.put(self._ids[s], self._families[s].table[name], counts):
                     raise ArmError(f"{self._where(s)} does not take {name} {counts}; power-cycle it")
             self._telemetry.torque(s, on=True)
+        self._soft.discard(joint)
 
     def relax(self) -> None:
         """Torque off: all at once first, then each servo until it says so.

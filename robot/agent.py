@@ -302,6 +302,7 @@ class Agent:
             previous=self._previous, frame_level=dict(self.eyes.level), beat_age=self._beat_age,
             rest_voltage=self._rest_voltage, notes=self.notes() + self.recorder.notes(),
             frame_change=dict(self.eyes.change), travel=self._travel(now, state),
+            strain=self.arm.strain,
             demand=self._demand if active else None, lately=self._lately(now),
             spare=self.eyes.spare(self.planner.spare),
         )

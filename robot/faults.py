@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot.fault_row import CATALOGUE, Budget, Fault, fault
-from robot.interfaces import Array, Clears, Health, Mode, Response, Snapshot
+from robot.interfaces import ArmState, Array, Clears, Health, Mode, Response, Snapshot
 
 __all__ = ["CATALOGUE", "Budget", "Fault", "fault"]
 
@@ -46,6 +46,11 @@ def _driven(s: Snapshot) -> Mask:
 def _standing(s: Snapshot) -> Mask:
     """Driven joints that have got nowhere in the last quarter second, whatever their hunting makes of their speed."""
     return _driven(s) & (s.travel < 0.03) if s.travel is not None else np.zeros(len(s.goal), dtype=bool)
+
+
+def _strain(s: Snapshot) -> Array:
+    """The effort of each joint, or what it gave where it stands before the guard took the strain off it."""
+    return np.abs(s.state.effort) if s.strain is None else s.strain
 
 
 # ---------------------------------------------------------------- communication
@@ -138,15 +143,20 @@ def warm(s: Snapshot) -> str | None:
 
 
 # ---------------------------------------------------------------- mechanical
+def jumped(state: ArmState, previous: ArmState, speed: Array) -> Mask:
+    """Joints, held by their servos, whose positions changed by more than one can move that does `speed` (J,) rad/s."""
+    dt = np.minimum(state.stamp - previous.stamp + previous.age, 1.0)
+    held = (state.health | previous.health) & int(Health.LIMP) == 0  # a limp joint may be moved by hand
+    out: Mask = held & (np.abs(state.q - previous.q) > 2.0 * speed * dt + 0.15)
+    return out
+
+
 @fault(Response.HOLD, after=0.0, clears=Clears.ON_RESET, budget=PERSON, group="mechanical")
 def encoder_jump(s: Snapshot) -> str | None:
     """A joint's position jumped further than it can move: a slipped gear or magnet. Its zero is no longer known."""
     if s.previous is None:
         return None
-    dt = np.minimum(s.state.stamp - s.previous.stamp + s.previous.age, 1.0)
-    step = np.abs(s.state.q - s.previous.q)
-    held = (s.state.health | s.previous.health) & int(Health.LIMP) == 0  # a limp joint may be moved by hand
-    bad = held & (step > 2.0 * s.spec.speed * dt + 0.15)
+    bad, step = jumped(s.state, s.previous, s.spec.speed), np.abs(s.state.q - s.previous.q)
     return f"position jumped: {_named(s, bad, step, ' rad')}" if bad.any() else None
 
 
@@ -182,7 +192,7 @@ def blocked(s: Snapshot) -> str | None:
        group="mechanical")
 def stalled(s: Snapshot) -> str | None:
     """A joint pushes hard and does not move: it will overheat, or break what it pushes against."""
-    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.1) & (np.abs(s.state.effort) > 0.5)
+    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.1) & (_strain(s) > 0.5)
     return f"pushes without moving: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
 
 
@@ -197,7 +207,7 @@ def overpowered(s: Snapshot) -> str | None:
 @fault(Response.HOLD, after=0.1, clears=Clears.ON_RESET, budget=PERSON, group="mechanical")
 def stuck_joint(s: Snapshot) -> str | None:
     """A joint neither moves nor pushes: a broken gear or wire, or a servo that ignores its goals."""
-    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.15) & ~(np.abs(s.state.effort) > 0.5)
+    bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.15) & ~(_strain(s) > 0.5)
     return f"does not follow: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from robot.errors import ArmError
 from robot.interfaces import Arm, ArmSpec, ArmState, Array, Clock, Health
+from robot.reach import Reach
 
 KeepOut = Callable[[Array], str | None]  # (J,) rad -> why the arm may not stand there, or None
 LONGEST_STEP = 0.05  # s, the most time one command may make use of, however late it comes
@@ -87,6 +88,7 @@ class Guard:
         self._speed = np.zeros(len(arm.spec.names))
         self._wanted = self._speed
         self._unheard = np.zeros(len(arm.spec.names), dtype=bool)
+        self._reach = Reach(len(arm.spec.names))
         self._then = 0.0
 
     @property
@@ -99,13 +101,18 @@ class Guard:
 
     @property
     def goal(self) -> Array:
-        """(J,) rad, the last goal that was sent; nan while limp."""
+        """(J,) rad, the last goal that was allowed; nan while limp. Less is sent to a joint that does not get there."""
         return np.full(len(self.spec.names), np.nan) if self._goal is None else self._goal.copy()
 
     @property
     def speed(self) -> Array:
         """(J,) rad/s, at which the goal is moving."""
         return self._speed.copy()
+
+    @property
+    def strain(self) -> Array:
+        """(J,) the most effort that each joint showed where it stands now."""
+        return self._reach.strain.copy()
 
     def open(self) -> None:
         self._goal = None
@@ -150,7 +157,7 @@ class Guard:
             names = ", ".join(name for name, b in zip(self.spec.names, bad) if b)
             raise ArmError(f"cannot hold {self.spec.name}: {names} cannot be read; check the servo and its cable")
         self._goal, self._speed, self._then = state.q.copy(), np.zeros_like(state.q), self.clock.now()
-        self._wanted = self._goal
+        self._wanted, self._reach = self._goal, Reach(len(state.q))
 
     def read(self) -> ArmState:
         """The present state. A joint that was not heard for a while, and may not have heard either, goes on from
@@ -160,6 +167,7 @@ class Guard:
         if self._goal is not None:
             back = self._unheard & ~unheard & (np.abs(state.q - self._goal) > TOLERANCE)
             self.yield_to(state.q, back)
+            self.yield_to(state.q, self._reach.see(state, self._goal, ~unheard))
         self._unheard = unheard
         return state
 
@@ -178,9 +186,9 @@ class Guard:
         if dt <= 0.0:
             return self._goal.copy()
         goal, speed = self._allowed(wanted, dt)
-        self._goal = np.array(self.arm.command(goal))
-        self._speed = speed
-        return self._goal.copy()
+        sent: Array = np.array(self.arm.command(self._reach.within(goal, speed)))
+        self._goal, self._speed = goal, speed
+        return sent
 
     def _elapsed(self) -> float:
         """Seconds that this command may use, counted so that jitter neither shows nor adds up."""

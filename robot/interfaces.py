@@ -224,7 +224,7 @@ class Snapshot:
     mode: Mode
     spec: ArmSpec
     state: ArmState
-    goal: Array  # (J,) rad, last sent; nan when limp
+    goal: Array  # (J,) rad, last allowed; nan when limp
     action: Array | None  # (J,) rad, what the policy asks for now; None when it asks for nothing
     frame_age: Mapping[str, float]  # s by camera; inf when there was never a picture
     frame_repeats: Mapping[str, int]  # identical pictures in a row, by camera
@@ -237,6 +237,7 @@ class Snapshot:
     demand: Array | None = None  # (J,) rad/s, the speed that being in time for the newest plan takes; None without one
     spare: tuple[str, ...] = ()  # cameras that the policy was trained to do without, while another one gives pictures
     travel: Array | None = None  # (J,) rad, how far apart each joint was in its last quarter second; None before that
+    strain: Array | None = None  # (J,) the most effort that each joint showed where it stands now; None: ask `state`
     lately: BusStats = BusStats()  # what of `bus` belongs to the last seconds
     beat_age: float = 0.0  # s since the watchdog last said that it is there; 0 where there is none
     rest_voltage: float = float("nan")  # V, the supply's before there was any load

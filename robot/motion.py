@@ -94,7 +94,11 @@ class Mover:
     def _advance(self, velocity: Array) -> Array:
         self._in.max_velocity = self.spec.speed * self.scale
         self._in.target_velocity = velocity
-        result = self._otg.update(self._in, self._out)
+        try:
+            result = self._otg.update(self._in, self._out)
+        except ruckig.RuckigError:  # now and then it finds no common time; then each joint takes its own
+            self._in.synchronization = ruckig.Synchronization.No
+            result = self._otg.update(self._in, self._out)
         if result not in (ruckig.Result.Working, ruckig.Result.Finished):
             raise ArmError(f"no motion within the limits of {self.spec.name} ({result.name}); stop it and restart")
         self._out.pass_to_input(self._in)

@@ -33,7 +33,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "now": {"type": "number"}, "mode": {"type": "string"}, "state": {"type": "object", "properties": _STATE},
         "goal": _ROW, "action": _ROW, "sent": _ROW, "frame_age": {"type": "object"},
         "frame_repeats": {"type": "object"}, "frame_level": {"type": "object"}, "frame_change": {"type": "object"},
-        "travel": _ROW, "demand": _ROW,
+        "travel": _ROW, "demand": _ROW, "strain": _ROW,
         "bus": {"type": "object"}, "lately": {"type": "object"}, "verdict": {"type": "object"}}},
     EVENT: {"type": "object", "properties": {"stamp": {"type": "number"}, "kind": {"type": "string"}}},
     SPEC: {"type": "object", "properties": {f.name: {} for f in fields(ArmSpec)}},
@@ -142,7 +142,7 @@ def encode(s: Snapshot) -> dict[str, Any]:
     out["goal"], out["action"] = plain(s.goal), None if s.action is None else plain(s.action)
     for name in ("frame_age", "frame_repeats", "frame_level"):
         out[name] = {k: plain(v) for k, v in getattr(s, name).items()}
-    for name in ("travel", "demand"):
+    for name in ("travel", "demand", "strain"):
         value = getattr(s, name)
         out[name] = None if value is None else plain(value)
     out["frame_change"] = dict(s.frame_change)
@@ -162,7 +162,7 @@ def decode(document: Mapping[str, Any], spec: ArmSpec, previous: ArmState | None
         action=_maybe(d["action"]),
         frame_age={k: np.inf if v is None else v for k, v in d["frame_age"].items()},
         frame_repeats=d["frame_repeats"], frame_level=d["frame_level"], bus=BusStats(**d["bus"]),
-        travel=_maybe(d.get("travel")), demand=_maybe(d.get("demand")),
+        travel=_maybe(d.get("travel")), demand=_maybe(d.get("demand")), strain=_maybe(d.get("strain")),
         frame_change=d.get("frame_change", {}), lately=BusStats(**d.get("lately", {})),
         notes=tuple(d["notes"]), spare=tuple(d.get("spare", ())), previous=previous,
     )

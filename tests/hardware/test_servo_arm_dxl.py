@@ -151,3 +151,14 @@ def test_a_torn_fast_answer_still_gives_what_came(bench):
     state = bench.arm.read()
     assert state.health[1] & Health.SILENT
     assert np.all(state.health[[0, 2]] == 0)
+
+
+def test_both_servos_of_a_joint_whose_position_jumped_are_softened_until_engaged(bench):
+    bench.arm.engage()
+    hold = bench.cycles(5)
+    for servo in (2, 3):
+        bench.servos[servo].set("present_position", 2500)
+    bench.cycles(3, hold.q)
+    assert [bench.servos[s].get("goal_pwm") for s in (1, 2, 3, 4)] == [885, 177, 177, 885]
+    bench.arm.engage()
+    assert [bench.servos[s].get("goal_pwm") for s in (1, 2, 3, 4)] == [885] * 4

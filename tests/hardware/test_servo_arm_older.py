@@ -176,3 +176,11 @@ def test_heat_takes_torque_and_shows(engaged):
     engaged.arm.relieve(0)
     engaged.arm.reconfigure(0)
     assert np.all(engaged.run(0.5).health == 0)
+
+
+def test_a_servo_whose_position_jumped_is_softened_or_let_go(engaged):
+    hold = engaged.run(0.2).q
+    engaged.rig.inject("encoder 2 wrong 300")
+    engaged.run(0.1, hold)
+    torque = [unit.drive.torque for unit in engaged.rig.units]
+    assert torque[1] <= 0.21 and torque[0] == torque[2] == 1.0

@@ -157,3 +157,25 @@ def test_an_adapter_that_comes_back_under_another_name_is_found_by_its_serial_nu
         arm.close()
         os.close(old)
         assert not any(bench.status()["energised"])
+
+
+@pytest.mark.parametrize("fault", ["encoder elbow_flex wrong 300", "encoder elbow_flex off"])
+def test_a_servo_whose_encoder_lies_is_softened_until_it_is_engaged_anew(desk, fault):
+    hold = desk.arm.read().q
+    desk.rig.inject(fault)
+    state = desk.run(0.05, hold)
+    assert [desk.held(servo, "torque_limit") for servo in range(1, 7)] == [1000, 1000, 200, 1000, 1000, 1000]
+    assert not (desk.run(0.3, hold).health & Health.DRIFTED).any()
+    desk.rig.clear()
+    desk.arm.relax()
+    desk.run(0.2)
+    desk.arm.engage()
+    state = desk.run(0.3)
+    assert desk.held(3, "torque_limit") == 1000 and not (state.health & Health.DRIFTED).any()
+
+
+def test_a_limp_arm_that_is_moved_by_hand_is_not_softened(desk):
+    desk.arm.relax()
+    desk.rig.inject("encoder elbow_flex wrong 300")
+    desk.run(0.1)
+    assert desk.held(3, "torque_limit") == 1000

@@ -298,3 +298,22 @@ def test_a_joint_just_within_the_tolerance_keeps_its_goal(guard, arm, clock):
     arm.silent[0], arm.torque, arm.q[0] = False, False, TOLERANCE
     guard.read()
     assert guard.goal[0] == 0.0
+
+
+def test_a_joint_that_does_not_follow_is_not_driven_and_goes_on_from_where_it_is(guard, arm, clock):
+    guard.engage()
+    arm.stuck[1] = True
+    stood, wanted = arm.q[1], SPEC.home.copy()
+    wanted[1] += 0.5
+    for _ in range(60):
+        clock.wait(clock.now() + 0.01)
+        guard.read()
+        guard.command(wanted)
+    assert arm.goal[1] == pytest.approx(stood) and guard.goal[1] == pytest.approx(wanted[1])
+    assert guard.strain[1] > 0.1
+    arm.stuck[1], arm.q[1] = False, stood + 0.02  # it comes free
+    clock.wait(clock.now() + 0.01)
+    guard.read()
+    assert guard.goal[1] == pytest.approx(arm.q[1]) and guard.speed[1] == 0.0
+    guard.command(wanted)
+    assert abs(arm.goal[1] - arm.q[1]) < 0.01

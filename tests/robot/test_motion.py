@@ -51,3 +51,16 @@ def test_stop_rests_within_the_limits(mover):
         assert (np.abs(mover.dq - before) <= SPEC.acceleration * T + 1e-9).all()
         before, steps = mover.dq, steps + 1
     assert steps * T < fast.max() / SPEC.acceleration[0] * 2 + 4 * RISE
+
+
+def test_joints_for_which_no_common_time_is_found_go_each_in_its_own():
+    mover = Mover(SPEC, T, scale=0.3)
+    mover._in.current_position = [0.04609427252433712, -1.52896064796185, 1.401591126006259, 1.283941919460282,
+                                  -0.01458036489605202, 0.0694075560731069]
+    mover._in.current_velocity = [-0.1752029612838348, -0.7524343633773332, 0.16, 0.0, 0.05406773460406776,
+                                  -0.2673546785008821]
+    mover._in.current_acceleration = [0.0, 9.692071432913465, 16.0, 0.0, 0.0, 0.0]
+    target = np.array([0.0, -1.7, 1.6, 1.2, 0.0, 0.0])
+    for _ in range(200):
+        mover.toward(target)
+    assert mover.still and np.allclose(mover.q, target, atol=1e-6)
