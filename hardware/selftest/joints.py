@@ -97,11 +97,12 @@ class Session:
     def _cycle(self, goal: Array) -> None:
         self._due = max(self._due + PERIOD, self.clock.now() - PERIOD)
         self.clock.wait(self._due)
-        sent = self.guard.command(goal)
+        self.guard.command(goal)
+        meant = self.guard.goal  # less is sent to a joint that does not get there
         state = self.guard.read()
         self.each()
-        self._record(sent, state)
-        self._watch(sent, state)
+        self._record(meant, state)
+        self._watch(meant, state)
 
     def _record(self, goal: Array, state: ArmState) -> None:
         track = self.track
