@@ -57,7 +57,7 @@ def one_core():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_chunk_on_one_core(preset, one_core):
-    policy, zero = built(preset), np.zeros(J)
+    policy, zero = built(preset).finished(), np.zeros(J)  # as a loaded checkpoint is
     state = ArmState(0.0, MODEL.spec.home, zero, zero, zero, zero, zero, np.zeros(J, np.int64), zero)
     frame = Frame(0.0, np.zeros((SIZE, SIZE, 3), np.uint8))
     seen = Observation(0.0, state, {"front": frame, "wrist": frame})
