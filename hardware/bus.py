@@ -137,17 +137,11 @@ class Bus:
 
     def _judge(self, expected: dict[int, int], heard: _Heard, start: float, cut: int) -> dict[int, Result]:
         """Results and counters out of what was heard; `cut` bytes at the end were only asked to tell replies apart."""
-        missing = [servo for servo in expected if servo not in heard.replies]
-        blamed = {d.id for d in heard.damage}
-        if len(missing) == 1 and heard.damage:
-            blamed.add(missing[0])
-        self.noise += sum(d.id not in expected for d in heard.damage)
-        out = {}
+        out, blamed, replies = {}, self._blamed(expected, heard), heard.replies
         for servo, size in expected.items():
             counters = self.servos[servo]
             counters.sent += 1
-            reply = heard.replies.get(servo)
-            if reply is None:
+            if servo not in replies:
                 corrupt = servo in blamed
                 counters.corrupt += corrupt
                 counters.timed_out += not corrupt
@@ -155,18 +149,29 @@ class Bus:
                 self._late.setdefault(servo, {})[size] = self.clock.now() + LATE
                 out[servo] = Result(servo, None, 0, CORRUPT if corrupt else SILENT)
                 continue
-            took = heard.times[servo] - start
-            self._gone.discard(servo)
-            counters.answered += 1
-            counters.flagged += reply.error != 0
+            _, error, data = replies[servo]
+            took, problem = heard.times[servo] - start, OK
             counters.took(took)
-            if len(reply.data) < size:  # an error number instead of data
-                out[servo] = Result(servo, None, reply.error, REFUSED, took)
-                continue
-            problem = DUPLICATE if servo in heard.twice else OK
-            counters.duplicate += servo in heard.twice
-            out[servo] = Result(servo, reply.data[: size - cut], reply.error, problem, took)
+            if error:
+                counters.flagged += 1
+            if servo in heard.twice:
+                counters.duplicate += 1
+                problem = DUPLICATE
+            if len(data) < size:  # an error number instead of data
+                out[servo] = Result(servo, None, error, REFUSED, took)
+            else:
+                out[servo] = Result(servo, data[:-cut] if cut else data, error, problem, took)
+        self._gone.difference_update(replies)
         return out
+
+    def _blamed(self, expected: dict[int, int], heard: _Heard) -> set[int]:
+        """Whose answers the damage was; what nobody can be blamed for is noise."""
+        if not heard.damage:
+            return set()
+        blamed = {d.id for d in heard.damage}
+        self.noise += sum(d.id not in expected for d in heard.damage)
+        missing = [servo for servo in expected if servo not in heard.replies]
+        return blamed | {missing[0]} if len(missing) == 1 else blamed
 
     def linger(self, op: Op) -> dict[int, Result]:
         """As `request`, but listening on after the answers, so that a second servo of the same id is heard."""

@@ -62,6 +62,8 @@ class Counters:
     round_trips: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
 
     def took(self, seconds: float) -> None:
+        """An answer came, `seconds` after its request's first byte."""
+        self.answered += 1
         ticks = int(seconds / 25e-6)
         self.round_trips[min(ticks.bit_length(), len(EDGES))] += 1
 

@@ -6,21 +6,15 @@ frame, and the search goes on one byte after a header that fails.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from hardware.protocols.messages import Damage
 
 HEADER = b"\xff\xff"
 LARGEST_ID = 0xFD
-
-
-class Frame(NamedTuple):
-    """One frame whose checksum is right; `code` is an instruction or an error byte."""
-
-    id: int
-    code: int
-    body: bytes
+T = TypeVar("T")
+Make = Callable[[int, int, bytes], T]  # a message out of a frame's id, code (instruction or error byte) and body
 
 
 def checksum(data: bytes) -> int:
@@ -34,23 +28,43 @@ def pack(servo: int, code: int, body: bytes = b"") -> bytes:
     return HEADER + inner + bytes((checksum(inner),))
 
 
-class Framer:
-    """Finds frames in a byte stream. `expected` (id -> body bytes) rules out all other frames."""
+class Framer(Generic[T]):
+    """Finds frames in a byte stream and makes messages of them. `expected` (id -> body bytes) rules out all others."""
 
-    def __init__(self, expected: Mapping[int, int] | None = None, broadcast: bool = False) -> None:
-        self._expected = expected
+    def __init__(self, make: Make[T], expected: Mapping[int, int] | None = None, broadcast: bool = False) -> None:
+        self._make, self._expected = make, expected
         self._largest = 0xFE if broadcast else LARGEST_ID
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[Frame | Damage]:
+    def feed(self, data: bytes) -> list[T | Damage]:
+        """The messages that have become complete, and what was none."""
+        if self._expected is not None and not self._buffer:
+            whole = self._whole(data, self._expected)
+            if whole is not None:
+                return whole
         self._buffer += data
         return self._scan(final=False)
 
-    def flush(self) -> list[Frame | Damage]:
+    def flush(self) -> list[T | Damage]:
+        """The same, knowing that no more bytes come."""
         return self._scan(final=True)
 
-    def _scan(self, final: bool) -> list[Frame | Damage]:
-        out: list[Frame | Damage] = []
+    def _whole(self, data: bytes, expected: Mapping[int, int]) -> list[T | Damage] | None:
+        """The short way for bytes that are nothing but whole expected frames, as nearly always; None for others."""
+        out: list[T | Damage] = []
+        at = 0
+        while at + 6 <= len(data):
+            servo, end = data[at + 2], at + 4 + data[at + 3]
+            if expected.get(servo, -1) != end - at - 6 or end > len(data) or not data.startswith(HEADER, at):
+                return None
+            if sum(data[at + 2 : end]) & 0xFF != 0xFF:  # the checksum completes the sum to this
+                return None
+            out.append(self._make(servo, data[at + 4], data[at + 5 : end - 1]))
+            at = end
+        return out if at == len(data) else None
+
+    def _scan(self, final: bool) -> list[T | Damage]:
+        out: list[T | Damage] = []
         buffer, at, lost, why, who = self._buffer, 0, 0, "noise", -1
         while True:
             head = buffer.find(HEADER, at)
@@ -77,7 +91,7 @@ class Framer:
                 out.append(Damage(why, bytes(buffer[lost:head]), who))
                 why, who = "noise", -1
             at = lost = head + size
-            out.append(Frame(frame[2], frame[4], frame[5:-1]))
+            out.append(self._make(frame[2], frame[4], frame[5:-1]))
         if at > lost:
             out.append(Damage(why, bytes(buffer[lost:at]), who))
         del buffer[:at]

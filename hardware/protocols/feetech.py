@@ -48,9 +48,8 @@ def _rows(address: int, rows: tuple[tuple[int, bytes], ...]) -> bytes:
     return bytes((address, size)) + b"".join(bytes((servo,)) + data for servo, data in rows)
 
 
-def decode(frame: envelope.Frame) -> Op | Damage:
+def decode(servo: int, instruction: int, body: bytes) -> Op | Damage:
     """The request in a frame, as a servo reads it."""
-    servo, instruction, body = frame
     if instruction == PING and not body:
         return messages.Ping(servo)
     if instruction == READ and len(body) == 2:
@@ -70,28 +69,6 @@ def decode(frame: envelope.Frame) -> Op | Damage:
         rows = (rest[k : k + size + 1] for k in range(0, len(rest), size + 1))
         return messages.SyncWrite(address, tuple((row[0], row[1:]) for row in rows))
     return messages.Other(servo, instruction, body)
-
-
-class _Replies:
-    def __init__(self, expected: Mapping[int, int] | None) -> None:
-        self._framer = envelope.Framer(expected)
-
-    def feed(self, data: bytes) -> list[Reply | Damage]:
-        return [Reply(*x) if isinstance(x, envelope.Frame) else x for x in self._framer.feed(data)]
-
-    def flush(self) -> list[Reply | Damage]:
-        return [Reply(*x) if isinstance(x, envelope.Frame) else x for x in self._framer.flush()]
-
-
-class _Requests:
-    def __init__(self) -> None:
-        self._framer = envelope.Framer(broadcast=True)
-
-    def feed(self, data: bytes) -> list[Op | Damage]:
-        return [decode(x) if isinstance(x, envelope.Frame) else x for x in self._framer.feed(data)]
-
-    def flush(self) -> list[Op | Damage]:
-        return [decode(x) if isinstance(x, envelope.Frame) else x for x in self._framer.flush()]
 
 
 class Feetech:
@@ -122,11 +99,11 @@ class Feetech:
         sizes = self.expected(op)
         return OVERHEAD * 253 if sizes is None else sum(sizes.values()) + OVERHEAD * len(sizes)
 
-    def reader(self, expected: Mapping[int, int] | None = None, op: Op | None = None) -> _Replies:
-        return _Replies(expected)
+    def reader(self, expected: Mapping[int, int] | None = None, op: Op | None = None) -> envelope.Framer[Reply]:
+        return envelope.Framer(Reply, expected)
 
-    def listener(self) -> _Requests:
-        return _Requests()
+    def listener(self) -> envelope.Framer[Op | Damage]:
+        return envelope.Framer(decode, broadcast=True)
 
     def encode_reply(self, reply: Reply, op: Op | None = None) -> bytes:
         return envelope.pack(*reply)

@@ -133,7 +133,8 @@ class Unpacker:
         values = list(self._struct.unpack(data))
         for k, bit in self._folds:
             raw = values[k]
-            values[k] = -(raw & bit - 1) if raw & bit else raw & bit - 1
+            if raw >= bit:
+                values[k] = -(raw & bit - 1) if raw & bit else raw & bit - 1
         return [values[k] for k in self._places]
 
 

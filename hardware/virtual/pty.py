@@ -6,17 +6,24 @@ import errno
 import fcntl
 import os
 import pty
+import select
 import struct
 import sys
 import termios
+import threading
+import time
 import tty
 from pathlib import Path
+
+import numpy as np
 
 from robot.errors import BusError
 
 TCGETS2 = 0x802C542A  # Linux: termios with the rates as numbers, so that 1 Mbaud and any other can be told
 TERMIOS2 = struct.Struct("IIIIB19sII")
 CHUNK = 4096
+TRIES = 15  # of timing the terminal itself
+LONGEST = 2e-4  # s, the most that is believed of what it takes: longer is a busy computer
 
 
 class PtyLine:
@@ -29,6 +36,8 @@ class PtyLine:
         """
         self.link, self._default = link, baud
         self._master = self._slave = -1
+        self.hearing = 0.0  # s from a client's sending bytes until they are read here, on a computer at rest
+        self.speaking = 0.0  # s that handing bytes over takes
         if os.path.lexists(link) and not link.is_symlink():
             raise BusError(f"{link} exists and is not a link; choose another link= or remove it first")
         self.plug()
@@ -45,6 +54,8 @@ class PtyLine:
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)  # before any client: otherwise bytes are echoed and held back until a newline
         os.set_blocking(self._master, False)
+        if not self.hearing:
+            self._time()
         aside = self.link.with_name(f".{self.link.name}.{os.getpid()}")
         try:
             aside.unlink(missing_ok=True)
@@ -98,6 +109,26 @@ class PtyLine:
         """Unplug for good; may be called twice."""
         self.unplug()
 
+    def _time(self) -> None:
+        """Measure what the terminal takes, which a wire does not, before a client is there."""
+        hearing, speaking = [], []
+        for _ in range(TRIES):
+            sent: list[float] = []
+            client = threading.Thread(target=_send, args=(self._slave, sent))
+            client.start()
+            heard = select.select([self._master], [], [], 1.0)[0]
+            at = time.monotonic()
+            client.join()
+            if heard:
+                self.read()
+                hearing.append(at - sent[0])
+            start = time.monotonic()
+            self.write(b"\0")
+            speaking.append(time.monotonic() - start)
+        termios.tcflush(self._slave, termios.TCIFLUSH)
+        self.hearing = min(float(np.percentile(hearing or [LONGEST], 25)), LONGEST)
+        self.speaking = min(float(np.percentile(speaking, 25)), LONGEST)
+
     def _unlink(self) -> None:
         """Remove the link if it still is ours."""
         try:
@@ -105,3 +136,10 @@ class PtyLine:
                 self.link.unlink()
         except OSError:
             return
+
+
+def _send(terminal: int, sent: list[float]) -> None:
+    """One byte, a little later than now, from the client's end; notes when."""
+    time.sleep(1e-3)
+    sent.append(time.monotonic())
+    os.write(terminal, b"\0")

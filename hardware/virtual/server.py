@@ -47,9 +47,11 @@ class Server:
         wanted: list[Any] = [*self.control.fds]
         if self.line.fd >= 0:
             wanted.append(self.line.fd)
-        ready = select.select(wanted, [], [], min(max(0.0, due - self._clock.now()), 0.05))[0]
+        looked = self._clock.now()
+        ready = select.select(wanted, [], [], min(max(0.0, due - looked), 0.05))[0]
         if self.line.fd in ready and (data := self.line.read()):
-            self._hear(data)
+            # sent earlier than it is heard by what a terminal takes, but not before the line was looked at
+            self._hear(data, max(looked, self._clock.now() - self.line.hearing))
         self._deliver()
         now = self._clock.now()
         # a tick may take as long as is left until the next answer is due; the answer comes first
@@ -60,10 +62,10 @@ class Server:
             self.control.serve(ready)
         self._each(now)
 
-    def _hear(self, data: bytes) -> None:
-        """Let the servos hear `data`; their answers wait until their last byte would be here."""
+    def _hear(self, data: bytes, at: float) -> None:
+        """Let the servos hear `data`, sent at `at` (s); their answers wait until their last byte would be here."""
         pending: list[Burst] = []
-        for burst in [*self.bus.receive(data, self._clock.now(), self.line.baud), None]:
+        for burst in [*self.bus.receive(data, at, self.line.baud), None]:
             if pending and (burst is None or burst.start > pending[-1].end + GAP):
                 self._outbox.append((pending[-1].end, b"".join(b.data for b in pending)))
                 pending = []
@@ -75,7 +77,7 @@ class Server:
         """Hand over what is due; sleeping would overshoot by as much as an answer takes, so the end is spun."""
         while self._outbox and self._outbox[0][0] - self._clock.now() < SPIN:
             end, data = self._outbox.pop(0)
-            while self._clock.now() < end:
+            while self._clock.now() < end - self.line.speaking:
                 pass
             self.line.write(data)
 

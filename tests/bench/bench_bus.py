@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ import pytest
 from hardware.bus import Bus
 from hardware.port import BITS, SerialPort
 from hardware.protocols import messages
+from hardware.protocols.dynamixel2 import encode_fast
 from hardware.protocols.models import codec, table
 from hardware.protocols.tables import Unpacker
 from hardware.servo_arm import ServoArm
@@ -191,35 +193,72 @@ def test_cycle_time_and_overhead_beside_dynamixel_sdk(dynamixels):
     })
 
 
-class AtOnce:
-    """A port whose servos have answered already: what is left is Python."""
+class AtOnce(SerialPort):
+    """The line of `SerialPort`, where an answer is there as soon as it is asked for: what is left is the driver."""
 
-    name, baud = "at once", 1_000_000
+    def __init__(self, port: str, request: bytes, answer: bytes) -> None:
+        super().__init__(port)
+        self._request, self._answer = request, answer
+        ours, self._servos = socket.socketpair()
+        self._fd, self._ours = ours.fileno(), ours
 
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self._servos.recv(4096)
+        if data == self._request:
+            self._servos.send(self._answer)
 
-    def write(self, data: bytes) -> None: ...
-
-    def read(self, size: int, deadline: float) -> bytes:
-        return self._answer
-
-    def drain(self) -> bytes:
-        return b""
-
-    def close(self) -> None: ...
+    def close(self) -> None:
+        super().close()
+        self._ours.close()
+        self._servos.close()
 
 
-def test_python_of_a_cycle():
-    made = codec("feetech")
-    answer = b"".join(made.encode_reply(messages.Reply(k, 0, bytes(STS.block[1]))) for k in IDS)
-    bus, took = Bus(AtOnce(answer), made, WallClock()), []
-    for _ in range(20):
+def driver(kind: Kind, port: str) -> Times:
+    """What our driver takes when servos answer at once; the system's calls that carry the bytes are part of it."""
+    made = codec(table(kind.servo).protocol)
+    replies = [messages.Reply(k, 0, bytes(kind.block[1])) for k in IDS]
+    answer = encode_fast(replies) if kind.fast else b"".join(map(made.encode_reply, replies))
+    line = AtOnce(port, made.encode(messages.SyncRead(IDS, *kind.block, kind.fast)), answer)
+    bus, wall = Bus(line, made, WallClock()), []
+    for _ in range(CYCLES):
         start = time.perf_counter()
-        for _ in range(200):
-            assert STS.cycle(bus)
-        took.append((time.perf_counter() - start) / 200)
-    print(f"\nfull-state cycle of six {STS.servo} that have answered already: {min(took) * 1e6:.0f} us")
+        assert kind.cycle(bus)
+        wall.append(time.perf_counter() - start)
+    line.close()
+    return {"wall": wall, "cpu": wall, "lost": [0]}
+
+
+def replayed(kind: Kind, drivers: Mapping[str, Callable[[], Times | None]]) -> None:
+    """Prints what each driver takes beside waiting: the fifth of its cycles in the least disturbed round."""
+    rounds = [{name: run() for name, run in drivers.items()} for _ in range(ROUNDS)]
+    print(f"\nfull-state cycle of six {kind.servo} that answer at once")
+    mine = None
+    for name in drivers:
+        seen = [r[name] for r in rounds if r[name]]
+        if not seen:
+            print(f"  {name}: not installed")
+            continue
+        took = min(float(np.percentile(s["wall"][20:], 20)) for s in seen)
+        mine = mine or took
+        print(f"  {name}: {took * 1e6:.0f} us ({took / mine:.2f} x ours)")
+
+
+def test_overhead_alone_beside_feetech_drivers(arm):
+    replayed(STS, {
+        "steadyhand": lambda: driver(STS, arm.port),
+        "feetech-servo-sdk": lambda: peer("feetech", "feetech_cycle.py", arm.port, "replay"),
+        "ftservo-python-sdk": lambda: peer("ftservo", "feetech_cycle.py", arm.port, "replay"),
+        "LeRobot 0.4.4": lambda: peer("lerobot", "lerobot_cycle.py", arm.port, "full", "replay"),
+    })
+
+
+def test_overhead_alone_beside_dynamixel_sdk(dynamixels):
+    replayed(XL330, {
+        "steadyhand": lambda: driver(XL330, dynamixels),
+        "dynamixel-sdk, sync read": lambda: peer("dynamixel", "dynamixel_cycle.py", dynamixels, "sync", "replay"),
+        "dynamixel-sdk, fast sync read": lambda: peer("dynamixel", "dynamixel_cycle.py", dynamixels, "fast", "replay"),
+    })
 
 
 def test_what_one_dead_servo_costs_a_cycle(arm):

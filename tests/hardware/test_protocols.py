@@ -98,6 +98,22 @@ def test_replies_round_trip_however_they_are_cut(name, wanted, data):
     assert heard == wanted
 
 
+@pytest.mark.parametrize("name", SYNC)
+@given(wanted=st.lists(replies, min_size=1, max_size=4, unique_by=lambda r: r.id), data=st.data())
+def test_answers_that_come_at_once_are_read_as_those_that_come_byte_by_byte(name, wanted, data):
+    made = codec(name)
+    expected = {r.id: len(r.data) + data.draw(st.integers(0, 1)) for r in wanted}
+    stream = bytearray(b"".join(map(made.encode_reply, wanted)))
+    for at in data.draw(st.lists(st.integers(0, len(stream) - 1), max_size=2)):
+        stream[at] = data.draw(st.integers(0, 255))
+    stream = stream[: data.draw(st.sampled_from([len(stream), len(stream) - 1]))]
+    whole, slow = made.reader(expected), made.reader(expected)
+    one, other = whole.feed(bytes(stream)), [item for byte in stream for item in slow.feed(bytes((byte,)))]
+    one, other = [*one, *whole.flush()], [*other, *slow.flush()]
+    assert [x for x in one if isinstance(x, Reply)] == [x for x in other if isinstance(x, Reply)]
+    assert sum(len(x.data) for x in one) == sum(len(x.data) for x in other)
+
+
 @pytest.mark.parametrize("name", EVERY)
 @given(reply=replies, noise=st.binary(max_size=30), after=st.binary(max_size=10))
 def test_a_good_reply_survives_noise_before_and_after(name, reply, noise, after):

@@ -1,5 +1,6 @@
 """The bench as a process: a serial port for any client, a control socket, a clean end."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from hardware.port import SerialPort
 from hardware.protocols.models import codec, table
 from hardware.virtual.client import Bench, control_path
 from hardware.virtual.frames import FrameWriter, cameras
-from hardware.virtual.pty import PtyLine
+from hardware.virtual.pty import LONGEST, PtyLine
 from robot import registry
 from robot.clock import WallClock
 from robot.errors import BusError, DataError
@@ -199,6 +200,17 @@ def test_emulate_refuses_a_file_in_one_line(tmp_path):
     done = subprocess.run([sys.executable, "-m", "robot.cli", "emulate", f"link={tmp_path / 'arm'}"],
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "not a link" in done.stderr
+
+
+def test_a_pty_line_knows_what_a_terminal_takes_and_leaves_no_trace_of_asking(tmp_path):
+    line = PtyLine(tmp_path / "arm", 1_000_000)
+    client = os.open(tmp_path / "arm", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    assert 0 < line.hearing <= LONGEST and 0 < line.speaking <= LONGEST
+    assert line.read() == b""
+    with contextlib.suppress(BlockingIOError):
+        assert os.read(client, 10) == b""
+    line.close()
+    os.close(client)
 
 
 def test_a_pty_line_cleans_up(tmp_path):

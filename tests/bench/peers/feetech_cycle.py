@@ -1,14 +1,19 @@
-"""Times full-state cycles of six STS servos behind argv[1] with `scservo_sdk`; prints seconds as JSON."""
+"""Times full-state cycles of six STS servos behind argv[1] with `scservo_sdk`; prints seconds as JSON.
+
+With `replay` as argv[3] the servos' answers to the first cycles are there at once in the others.
+"""
 
 import json
 import sys
 import time
 
 import scservo_sdk as sdk
+from recording import Recording
 
 cycles = int(sys.argv[2])
 port = sdk.PortHandler(sys.argv[1])
 assert port.openPort() and port.setBaudRate(1_000_000)
+port.ser = line = Recording(port.ser) if "replay" in sys.argv else port.ser
 new = hasattr(sdk, "sms_sts")
 handler = sdk.sms_sts(port) if new else sdk.PacketHandler(0)
 first = () if new else (port,)
@@ -16,7 +21,8 @@ writer, reader = sdk.GroupSyncWrite(*first, handler, 42, 2), sdk.GroupSyncRead(*
 for servo in range(1, 7):
     reader.addParam(servo)
 wall, cpu, lost = [], [], 0
-for _ in range(cycles):
+for k in range(cycles):
+    line.replaying = k >= 20
     start, busy = time.perf_counter(), time.process_time()
     writer.clearParam()
     for servo in range(1, 7):
