@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import pybullet
 from numpy.typing import NDArray
 
 from robot.interfaces import Array, Image
-from sim.look import Look, View, quaternion, rotation
+from sim.look import Look, View
 from sim.scene import Part, Scene
 
 Instant = NDArray[np.float32]  # (F + V, 7)
@@ -67,9 +68,8 @@ def cameras(scene: Scene, look: Look) -> Instant:
         row[:3], row[3:] = view.position, view.quaternion
         if view.body:
             carrier = scene.pose(view.body, view.link)
-            turn = rotation(carrier.quaternion)
-            row[:3] = carrier.position + turn @ np.asarray(view.position)
-            row[3:] = quaternion(turn @ rotation(view.quaternion))
+            row[:3], row[3:] = pybullet.multiplyTransforms(carrier.position, carrier.quaternion,
+                                                               view.position, view.quaternion)
     return rows
 
 

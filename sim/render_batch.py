@@ -100,10 +100,9 @@ class Batch:
         if self._outline is not None:
             self._outline.render(moderngl.TRIANGLES, self._casting)
 
-    def surfaces(self, view: int, geometry: bool) -> None:
-        """Draw everything as `view` sees it into the current target."""
+    def surfaces(self, geometry: bool) -> None:
+        """Draw everything into the current target."""
         for pattern, first, count in self._ranges:
-            self._device.surface[geometry, pattern]["view"].value = view
             self._arrays[geometry, pattern].render(moderngl.TRIANGLES, count, first=first)
 
     def _forget(self) -> None:

@@ -59,7 +59,7 @@ def _make() -> Device:
             surface[geometry, pattern] = context.program(vertex_shader=shaders.SURFACE_VERTEX, fragment_shader=text)
     shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
     for program in (shadow, *surface.values(), *backdrop.values()):
-        for block, slot in (("Views", 0), ("Lights", 1), ("Frames", 2)):
+        for block, slot in (("View", 0), ("Lights", 1), ("Frames", 2)):
             if block in program:
                 program[block].binding = slot
         for sampler, slot in (("patterns", 0), ("shadows", 1)):

@@ -15,13 +15,14 @@ from sim.picture import NOTHING, Instant, Picture, clip, matrices
 from sim.render_batch import Batch
 from sim.render_device import Device, device
 from sim.render_lens import develop
-from sim.render_shaders import FILLS, VIEWS
+from sim.render_shaders import FILLS, STRIDE, VIEWS
 from sim.scene import Material, Part
 from sim.textures import SIDE, texture
 
 LAYERS = 24  # textures a scene may use at once; layer 0 stays unused and means plain
 LARGEST = 0.5  # m, half diagonal of the largest part that casts a shadow
 MARGIN = 3  # px of the shadow map kept empty around what casts
+LIFT = 1.5  # px of the shadow map that surfaces are lifted off it, lest they shade themselves
 
 
 class GlRenderer:
@@ -30,12 +31,11 @@ class GlRenderer:
     One renderer serves one thread. Raises `NoGlError` when no context can be had.
     """
 
-    def __init__(self, shadow_size: int = 256, softness: float = 1.2) -> None:
-        """`shadow_size` px of the shadow map, at least; `softness` of its edges in those px."""
+    def __init__(self, shadow_size: int = 128) -> None:
+        """`shadow_size` px of the shadow map, whose edges are as soft as one of those is wide."""
         self._device: Device = device()
-        self._softness = softness
         ctx = self._device.context
-        self._views = ctx.buffer(reserve=VIEWS * 144)
+        self._views = ctx.buffer(reserve=VIEWS * STRIDE)
         self._lights = ctx.buffer(reserve=16 * (9 + 2 * FILLS))
         self._patterns = ctx.texture_array((SIDE, SIDE, LAYERS), 1)
         self._patterns.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
@@ -98,8 +98,7 @@ class GlRenderer:
         """Draw the shadow map, fitted to the spheres (centres (C, 3), radii (C,)) that cast."""
         ctx, texel = self._device.context, 1.0 / self._map.size[0]
         shade, step = _shade_matrix(self._shade, *casters, 1 - 2 * MARGIN * texel)
-        bias = (texel, texel * self._softness, 2.5 * texel * step, 0.0)
-        self._lights.write(np.append(shade.T, bias).astype(np.float32))
+        self._lights.write(np.append(shade.T, (LIFT * texel * step, 0.0, 0.0, 0.0)).astype(np.float32))
         self._lights.bind_to_uniform_block(1)
         ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         ctx.front_face = "cw"
@@ -113,7 +112,6 @@ class GlRenderer:
         ctx = self._device.context
         target = self._target(size, size * len(names), geometry)
         self._views.write(blocks)
-        self._views.bind_to_uniform_block(0)
         self._lights.bind_to_uniform_block(1)
         self._patterns.use(0)
         self._map.use(1)
@@ -122,8 +120,8 @@ class GlRenderer:
         ctx.depth_func = "<="
         for k in range(len(names)):
             target.viewport = (0, k * size, size, size)
-            self._batch.surfaces(k, geometry)
-            self._device.backdrop[geometry]["view"].value = k
+            self._views.bind_to_uniform_block(0, offset=k * STRIDE, size=144)
+            self._batch.surfaces(geometry)
             self._backdrops[geometry].render(moderngl.TRIANGLES, vertices=3)
         target.viewport = (0, 0, size, size * len(names))
         return self._collect(target, names, size, seed, geometry)
@@ -181,12 +179,12 @@ def linear(rgba: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _view_blocks(clips: Array, poses: Array, exposure: float) -> NDArray[np.float32]:
-    """(V, 36) `View` of the shaders, of (V, 4, 4) clip matrices and poses of optical frames.
+    """(V, STRIDE / 4) `View` of the shaders, of (V, 4, 4) clip matrices and poses of optical frames.
 
     Clip space has y down, so that row 0 read back is the picture's top.
     """
     count, turned = len(poses), poses[:, :3, :3].transpose(0, 2, 1)
-    inverse, rays, out = np.zeros((count, 4, 4)), np.zeros((count, 4, 4)), np.empty((count, 36), np.float32)
+    inverse, rays, out = np.zeros((count, 4, 4)), np.zeros((count, 4, 4)), np.zeros((count, STRIDE // 4), np.float32)
     inverse[:, :3, :3], inverse[:, 3, 3] = turned, 1.0
     inverse[:, :3, 3] = -(turned @ poses[:, :3, 3:])[:, :, 0]
     rays[:, :3, :3], rays[:, 3, 3] = poses[:, :3, :3], 1.0

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 VIEWS = 16  # the most views one atlas holds
+STRIDE = 256  # bytes from one view's block to the next: no device asks for more
 FILLS = 7
 FRAMES = 1024  # the most frames a scene may have: 48 KiB of the 64 KiB that a uniform block may hold
 
 _FRAME = f"""
-#define VIEWS {VIEWS}
 #define FILLS {FILLS}
 #define FRAMES {FRAMES}
 """ + """
-struct View { mat4 clip; mat4 rays; vec4 eye; };  // world to clip; clip to world directions; eye xyz, exposure
-layout(std140) uniform Views { View views[VIEWS]; };
+layout(std140) uniform View { mat4 clip; mat4 rays; vec4 eye; };  // world to clip; clip to directions; xyz, exposure
 layout(std140) uniform Lights {
     mat4 shade;          // world to shadow map
-    vec4 texel;          // shadow map's texel, softness, offset (m) that keeps surfaces off their own shadow
+    vec4 lift;           // m that keeps surfaces off their own shadow, along their normal
     vec4 key_direction;  // towards the light
     vec4 key_color;
     vec4 fill_direction[FILLS];
@@ -23,7 +22,6 @@ layout(std140) uniform Lights {
     vec4 ambient;        // rgb, number of fills
     vec4 backdrop;       // linear rgb, texture layer
 };
-uniform int view;
 """
 
 _PLACE = """
@@ -41,7 +39,8 @@ void main() { gl_Position = shade * vec4(moved(vec4(position, 1.0)), 1.0); }
 
 SHADOW_FRAGMENT = "#version 330\nvoid main() {}\n"
 
-# Light that needs no more than the normal is worked out at the corners: software rasterisers pay by the pixel.
+# Light that needs no more than the normal is worked out at the corners, exposure included: software rasterisers pay
+# by the pixel.
 SURFACE_VERTEX = "#version 330\n" + _FRAME + _PLACE + """
 in vec3 normal; in vec2 place; in vec3 color; in vec3 surface;  // linear rgb; layer, roughness, specular
 out vec3 base; out vec3 key; out vec3 facing; out vec3 to_eye; out vec3 shaded; out vec2 uv;
@@ -52,21 +51,20 @@ void main() {
     vec3 around = ambient.rgb * (0.72 + 0.28 * facing.z);
     for (int k = 0; k < int(ambient.w); ++k)
         around += max(dot(facing, fill_direction[k].xyz), 0.0) * fill_color[k].rgb;
-    base = color * around;
-    key = color * key_color.rgb * max(dot(facing, key_direction.xyz), 0.0);
-    to_eye = views[view].eye.xyz - world;
+    base = color * around * eye.w;
+    key = color * key_color.rgb * max(dot(facing, key_direction.xyz), 0.0) * eye.w;
+    to_eye = eye.xyz - world;
     uv = place;
-    shaded = (shade * vec4(world + facing * texel.z, 1.0)).xyz * 0.5 + 0.5;
+    shaded = (shade * vec4(world + facing * lift.x, 1.0)).xyz * 0.5 + 0.5;
     float rough = max(surface.y * surface.y, 0.05);
     float power = 1.0 / (rough * rough);
-    finish = vec4(surface.x, power, surface.z * (power + 4.0) * 0.02, frame);
-    gl_Position = views[view].clip * vec4(world, 1.0);
+    finish = vec4(surface.x, power, surface.z * (power + 4.0) * 0.02 * eye.w, frame);
+    gl_Position = clip * vec4(world, 1.0);
 }
 """
 
 _DEVELOP = """
-vec3 develop(vec3 light) {
-    vec3 x = light * views[view].eye.w;
+vec3 develop(vec3 x) {
     return sqrt(x * (1.0 + x * 0.12) / (1.0 + x * 0.45));  // a shoulder, then a display gamma of 2
 }
 """
@@ -81,22 +79,18 @@ layout(location = 0) out vec4 rgb;
 layout(location = 1) out vec2 geometry;                // depth m, frame
 #endif
 """ + _DEVELOP + """
-float lit() {
-    float s = texel.y, t = 0.35 * texel.y;
-    return 0.25 * (texture(shadows, shaded + vec3(-t, -s, 0.0)) + texture(shadows, shaded + vec3(s, -t, 0.0))
-                   + texture(shadows, shaded + vec3(t, s, 0.0)) + texture(shadows, shaded + vec3(-s, t, 0.0)));
-}
 void main() {
-    vec3 h = key_direction.xyz + normalize(to_eye);
-    float across = max(dot(facing, h), 0.0);
-    float glint = finish.z * pow(across * across / (dot(facing, facing) * dot(h, h)), finish.y);
+    vec3 h = key_direction.xyz * length(to_eye) + to_eye;  // halfway, of any length
+    float across = max(dot(facing, h), 0.0), whole = dot(facing, facing) * dot(h, h);
+    float lobe = whole / (whole + finish.y * (whole - across * across));  // GGX; a power would cost a third of a pixel
+    float glint = finish.z * lobe * lobe;
 #ifdef PATTERN
     float pattern = texture(patterns, vec3(uv, finish.x)).r;
 #else
     float pattern = 1.0;
 #endif
     vec3 direct = pattern * key + glint * step(1e-4, key.r + key.g + key.b) * key_color.rgb;
-    rgb = vec4(develop(pattern * base + lit() * direct), 1.0);
+    rgb = vec4(develop(pattern * base + texture(shadows, shaded) * direct), 1.0);
 #ifdef GEOMETRY
     geometry = vec2(1.0 / gl_FragCoord.w, finish.w);
 #endif
@@ -108,7 +102,7 @@ out vec3 ray;
 void main() {
     vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);
     gl_Position = vec4(corner, 1.0, 1.0);
-    ray = (views[view].rays * vec4(corner, 1.0, 1.0)).xyz;
+    ray = (rays * vec4(corner, 1.0, 1.0)).xyz;
 }
 """
 
@@ -127,7 +121,7 @@ void main() {
         vec2 around = vec2(atan(d.y, d.x) * 0.9549, 1.5 * d.z);
         color *= textureLod(patterns, vec3(around, backdrop.w), 1.0).r;
     }
-    rgb = vec4(develop(color), 1.0);
+    rgb = vec4(develop(color * eye.w), 1.0);
 #ifdef GEOMETRY
     geometry = vec2(-1.0, -1.0);
 #endif
