@@ -117,6 +117,8 @@ class Rig:
 
     def _switch(self) -> None:
         """Whoever has no power is limp and silent, and boots when power is back."""
+        if self.effects is faults.NONE and all(unit.powered for unit in self.units):
+            return
         dead = ("supply", Kind.OFF) in self.effects.line
         for index, unit in enumerate(self.units):
             powered = not dead and self.effects.on("servo", Kind.OFF, index) is None
@@ -133,13 +135,14 @@ class Rig:
         """
         q = self.state.q.tolist()
         goal, torque, share = q.copy(), [0.0] * len(q), [0.0] * len(self.units)
+        supplied = min(1.0, self.supply.voltage / self.supply.spec.volts)
         for index, unit in enumerate(self.units):
             if not unit.powered:
                 continue
             if self.effects.on("servo", Kind.STUCK, index) is None:
                 unit.drive = unit.firmware.step(self.period, unit.sensed)
             drive = unit.drive
-            share[index] = part = drive.torque * self._strength(index) * self._stall[unit.joint]
+            share[index] = part = drive.torque * (self._strength(index) * supplied) * self._stall[unit.joint]
             if part > 0.0:
                 torque[unit.joint] += part
                 # a servo follows what its own encoder says
@@ -148,12 +151,8 @@ class Rig:
         return goal, torque, share
 
     def _strength(self, index: int) -> float:
-        """The share of its torque that a motor delivers."""
-        if not self.effects.servos:
-            return min(1.0, self.supply.voltage / self.supply.spec.volts)
-        if self.effects.on("motor", Kind.OFF, index) is not None:
-            return 0.0
-        return self._health(index) * min(1.0, self.supply.voltage / self.supply.spec.volts)
+        """The share of its torque that a motor delivers at full voltage."""
+        return self._health(index) if self.effects.on("motor", Kind.OFF, index) is None else 0.0
 
     def _health(self, index: int) -> float:
         """What is left of a motor: it needs that much more of its duty for the same torque."""
