@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import replace
-from operator import itemgetter
 
 from hardware.protocols import dynamixel2
 from hardware.protocols.messages import BROADCAST, BulkRead, Damage, Op, Ping, Read, Reply, SyncRead
@@ -20,7 +19,6 @@ from robot.interfaces import Clock
 
 SILENCE = 5e-4  # s between two bytes, after which a header begins a new request
 FORGET = 0.1  # s between two bytes, after which servos expect a new request (ROBOTIS e-manual)
-ARRIVAL = itemgetter(0)
 SPOILT = ("checksum", "CRC")  # of a request that is whole otherwise, so that a servo may complain
 
 
@@ -152,42 +150,50 @@ class VirtualPort:
         """`clock` must advance the bus's rig; several ports onto one bus share it."""
         self.name, self.baud, self.bus = name, baud, bus
         self.clock: Clock = clock or SimClock(bus.rig.advance, bus.rig.now)
-        self._queue: list[tuple[float, int]] = []  # when each byte has arrived (s), and the byte; the first one first
+        self._bytes = bytearray()  # on their way or waiting, the first one first
+        self._when: list[float] = []  # s, when each of them has arrived
         self._open = True
 
     def write(self, data: bytes) -> None:
         self._check()
+        late = False
         for burst in self.bus.receive(data, self.clock.now(), self.baud):
-            step = (burst.end - burst.start) / max(1, len(burst.data))
-            self._queue += [(burst.start + (k + 1) * step, byte) for k, byte in enumerate(burst.data)]
-        self._queue.sort(key=ARRIVAL)
+            start, step = burst.start, (burst.end - burst.start) / max(1, len(burst.data))
+            late = late or (bool(self._when) and start < self._when[-1])
+            self._when += [start + k * step for k in range(1, len(burst.data) + 1)]
+            self._bytes += burst.data
+        if late:  # some of these come before others that were on their way already
+            order = sorted(range(len(self._when)), key=self._when.__getitem__)
+            self._bytes = bytearray([self._bytes[k] for k in order])
+            self._when.sort()
 
     def read(self, size: int, deadline: float) -> bytes:
         """What has arrived by `deadline` (s); waits for the whole of `size` or the deadline."""
         self._check()
         due = self._arrived(max(deadline, self.clock.now()), size)
-        self.clock.wait(self._queue[due - 1][0] if due else deadline)
+        self.clock.wait(self._when[due - 1] if due else deadline)
         self._check()
         return self._take(size)
 
     def drain(self) -> bytes:
         """Drop and return whatever is waiting to be read."""
         self._check()
-        return self._take(len(self._queue))
+        return self._take(len(self._when))
 
     def close(self) -> None:
         self._open = False
-        self._queue.clear()
+        self._bytes.clear()
+        self._when.clear()
 
     def _take(self, size: int) -> bytes:
         count = self._arrived(self.clock.now() + 1e-12, size)
-        out = bytes([byte for _, byte in self._queue[:count]])
-        del self._queue[:count]
+        out = bytes(self._bytes[:count])
+        del self._bytes[:count], self._when[:count]
         return out
 
     def _arrived(self, by: float, size: int) -> int:
         """How many of the first `size` bytes have arrived by then (s)."""
-        return bisect_right(self._queue, by, hi=min(size, len(self._queue)), key=ARRIVAL)
+        return bisect_right(self._when, by, hi=min(size, len(self._when)))
 
     def _check(self) -> None:
         if not self._open or ("adapter", Kind.OFF) in self.bus.rig.effects.line:
