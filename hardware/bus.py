@@ -328,11 +328,13 @@ class Bus:
 
     @property
     def stats(self) -> BusStats:
-        every = self.servos.values()
-        return BusStats(
-            sent=sum(c.sent for c in every), answered=sum(c.answered for c in every),
-            timed_out=sum(c.timed_out for c in every), corrupt=sum(c.corrupt for c in every) + self.noise,
-        )
+        sent = answered = timed_out = corrupt = 0
+        for counters in self.servos.values():
+            sent += counters.sent
+            answered += counters.answered
+            timed_out += counters.timed_out
+            corrupt += counters.corrupt
+        return BusStats(sent=sent, answered=answered, timed_out=timed_out, corrupt=corrupt + self.noise)
 
 
 class _Heard:

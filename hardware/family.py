@@ -106,6 +106,10 @@ class Sts:
         self._kept = [r.name for r in table.registers.values()
                       if first <= r.address <= last and r.writable and r.name not in ("torque_enable", "led")]
         self._shadow: dict[str, int] = {}  # what they held when the arm was opened
+        watched = list(dict.fromkeys([*self._kept, "max_torque", *self.SETTINGS, "torque_limit"]))
+        near = [name for name in watched if table[name].address >= self._settings[0]]
+        self._looks = {deep: (names, Unpacker(table, *block, names))  # which of these each kind of look sees
+                       for deep, names, block in ((True, watched, self._whole), (False, near, self._settings))}
         self._deep = False
         self._found: tuple[str, ...] = ()  # what the last whole look found wrong
 
@@ -160,8 +164,8 @@ class Sts:
         data = bus.read(servo, address, size, retries=0).data
         if data is None:
             return None
-        wrong = tuple(name for name, counts in self._shadow.items()
-                      if self.table[name].address >= address and self._cut(name, address, data) != counts)
+        names, unpack = self._looks[self._deep]
+        wrong = tuple(name for name, counts in zip(names, unpack(data)) if self._shadow.get(name, counts) != counts)
         if self._deep:
             self._found = wrong
         wrong += tuple(name for name in self._found if name not in wrong and self.table[name].address < address)

@@ -66,12 +66,12 @@ class Words:
         except (OSError, ValueError) as error:
             raise DataError(f"no heartbeat at {path}: {error}") from error
         self.path = path
-        self._words = np.frombuffer(self._memory, np.int64)
+        self._words = memoryview(self._memory).cast("q")
         if self._words[Word.MAGIC] != MAGIC:
             raise DataError(f"{path} holds no heartbeat of this version")
 
     def __getitem__(self, word: Word) -> int:
-        return int(self._words[word])
+        return self._words[word]
 
     def __setitem__(self, word: Word, value: int) -> None:
         self._words[word] = value

@@ -106,17 +106,20 @@ class Monitor:
         current = sum(abs(u.sensed.current) for u in rig.units)
         self.energy += current * rig.supply.voltage * LOOK
 
-    def _torque_on(self) -> Mask:
-        out = np.ones(len(self.spec.names), dtype=bool)
+    def _torque_on(self) -> list[bool]:
+        """(J,) whether all servos of a joint may push."""
+        out = [True] * len(self.spec.names)
         for unit in self.rig.units:
-            out[unit.joint] &= unit.powered and unit.drive.torque > 0.0
+            out[unit.joint] = out[unit.joint] and unit.powered and unit.drive.torque > 0.0
         return out
 
-    def _goal(self) -> Array:
-        out: Array = self.rig.state.q.copy()
+    def _goal(self) -> list[float]:
+        """(J,) rad."""
+        q: list[float] = self.rig.state.q.tolist()
+        out = q.copy()
         for unit in self.rig.units:
             gap = (unit.drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign
-            out[unit.joint] = self.rig.state.q[unit.joint] + gap
+            out[unit.joint] = q[unit.joint] + gap
         return out
 
     def _bumped(self) -> Mask:

@@ -222,7 +222,7 @@ class ServoArm:
             raise ArmError(f"{self.model.name} is limp; engage() it before commanding it")
         if not np.isfinite(q).all():
             raise ArmError(f"a target of {self.model.name} is not a number: {np.asarray(q)}")
-        sent: Array = np.clip(q, self.spec.lower, self.spec.upper)
+        sent: Array = np.asarray(q).clip(self.spec.lower, self.spec.upper)
         counts = self.calibration.to_counts(sent).tolist()
         address, size = self._goal
         rows = [

@@ -29,39 +29,40 @@ class Telemetry:
         """`names` are the joints'."""
         n = len(families)
         self._names = [names[j] for j in joints]
-        self._families, self._joints = families, np.array(joints)
-        self._scale, self._zero = calibration.scale[self._joints], calibration.zero[self._joints]
+        self._families, self._joints = families, joints
+        self._scale, self._zero = calibration.scale[joints].tolist(), calibration.zero[joints].tolist()
         self._first = [joints.index(j) for j in range(max(joints) + 1)]
-        self._values = np.full((6, n), np.nan)  # q, dq, effort, current, temperature, voltage
-        self._heard = np.full(n, -np.inf)  # s, when each position was really read
-        self._reply = np.full(n, int(Health.SILENT))
-        self._config = np.full(n, int(Health.LIMP))
-        self._rebooted = np.zeros(n, dtype=bool)
-        self._misses = np.zeros(n, dtype=np.int64)
-        self._probe = np.zeros(n)  # s, when a servo that was given up is asked again
-        self._trusted = np.zeros(n, dtype=bool)  # audited since it last fell silent
+        # Lists: each servo's facts come and are asked for one by one, which takes an array several times as long.
+        self._values = [[math.nan] * 6 for _ in families]  # q, dq, effort, current, temperature, voltage
+        self._heard = [-math.inf] * n  # s, when each position was really read
+        self._reply = [int(Health.SILENT)] * n
+        self._config = [int(Health.LIMP)] * n
+        self._rebooted = [False] * n
+        self._misses = [0] * n
+        self._probe = [0.0] * n  # s, when a servo that was given up is asked again
+        self._trusted = [False] * n  # audited since it last fell silent
         self._ticks = [(math.nan, 0.0)] * n  # each servo's clock, and ours then
         self._turn = 0
 
     # ------------------------------------------------------------ whom to ask
     def due(self, now: float) -> list[int]:
         """Servos to read in this cycle: those that answer, and the silent ones from time to time."""
-        if (self._misses >= GIVE_UP).all():
-            early = now < self._probe.min() - PROBE + OUTAGE
+        if min(self._misses) >= GIVE_UP:
+            early = now < min(self._probe) - PROBE + OUTAGE
             return [] if early else list(range(len(self._misses)))
-        return [s for s, misses in enumerate(self._misses.tolist()) if misses < GIVE_UP or now >= self._probe[s]]
+        return [s for s, misses in enumerate(self._misses) if misses < GIVE_UP or now >= self._probe[s]]
 
     def lost_just_now(self, servos: list[int]) -> bool:
         """Whether all of them answered the last time, so that asking a missing one again is worth its time."""
-        return not self._misses[servos].any()
+        return not any(self._misses[s] for s in servos)
 
     def to_audit(self) -> int | None:
         """The servo whose configuration to look at now: those that came back first, then each in turn."""
-        answering = self._misses == 0
-        for s in np.flatnonzero(answering & ~self._trusted):
-            return int(s)
+        for s, (misses, trusted) in enumerate(zip(self._misses, self._trusted)):
+            if not misses and not trusted:
+                return s
         self._turn = (self._turn + 1) % len(self._misses)
-        return self._turn if answering[self._turn] else None
+        return None if self._misses[self._turn] else self._turn
 
     # ------------------------------------------------------------ what came of it
     def take(self, s: int, result: Result, now: float) -> None:
@@ -77,12 +78,12 @@ class Telemetry:
         family = self._families[s]
         reading = family.reading(result.data, result.error)
         health = int(reading.health)
-        scale = float(self._scale[s])
+        scale = self._scale[s]
         sign = math.copysign(1.0, scale)
-        self._values[1:, s] = (reading.velocity * sign, reading.effort * sign, reading.current * sign,
+        self._values[s][1:] = (reading.velocity * sign, reading.effort * sign, reading.current * sign,
                                reading.temperature, reading.voltage)
         if family.lowest <= reading.position <= family.highest:
-            self._values[0, s] = (reading.position - self._zero[s]) * scale
+            self._values[s][0] = (reading.position - self._zero[s]) * scale
             self._heard[s] = now
         else:
             health |= int(Health.ENCODER)
@@ -120,21 +121,22 @@ class Telemetry:
 
     def port_lost(self) -> None:
         """Nobody could be asked at all."""
-        self._reply[:] = int(Health.SILENT)
-        self._trusted[:] = False
+        self._reply = [int(Health.SILENT)] * len(self._reply)
+        self._trusted = [False] * len(self._trusted)
 
     # ------------------------------------------------------------ for those above
     def fit(self, s: int) -> bool:
         """Whether servo `s` may receive goals: it answers, holds torque, and is as it was set up."""
-        return bool(self._trusted[s]) and not self._config[s] & UNFIT
+        return self._trusted[s] and not self._config[s] & UNFIT
 
     def state(self, now: float) -> ArmState:
         """Per joint: the first servo's values, the worst temperature, and every servo's flags."""
-        q, dq, effort, current, temperature, voltage = self._values[:, self._first]
-        health, age = (self._reply | self._config)[self._first], (now - self._heard)[self._first]
+        q, dq, effort, current, temperature, voltage = np.array([self._values[s] for s in self._first]).T.copy()
+        health = np.array([self._reply[s] | self._config[s] for s in self._first])
+        age = np.array([now - self._heard[s] for s in self._first])
         if len(self._joints) > len(self._first):
             for s in set(range(len(self._joints))) - set(self._first):
                 j = self._joints[s]
                 health[j] |= self._reply[s] | self._config[s]
-                temperature[j] = np.fmax(temperature[j], self._values[4, s])
+                temperature[j] = np.fmax(temperature[j], self._values[s][4])
         return ArmState(now, q, dq, effort, current, temperature, voltage, health, age)

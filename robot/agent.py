@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -287,8 +287,7 @@ class Agent:
         rows = self._counted
         while rows[0][0] < now - LATELY:
             rows.popleft()
-        old, new = rows[0][1], rows[-1][1]
-        return BusStats(**{f.name: getattr(new, f.name) - getattr(old, f.name) for f in fields(BusStats)})
+        return rows[-1][1].since(rows[0][1])
 
     def _snapshot(self, now: float, state: ArmState, late: float) -> Snapshot:
         active = self.behaviour.mode is Mode.ACTIVE

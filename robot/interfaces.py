@@ -215,6 +215,11 @@ class BusStats:
     corrupt: int = 0
     reopened: int = 0
 
+    def since(self, old: BusStats) -> BusStats:
+        """What was counted since it was `old`."""
+        return BusStats(self.sent - old.sent, self.answered - old.answered, self.timed_out - old.timed_out,
+                        self.corrupt - old.corrupt, self.reopened - old.reopened)
+
 
 @dataclass(frozen=True)
 class Snapshot:

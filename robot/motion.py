@@ -65,7 +65,7 @@ class Mover:
         drift = np.zeros_like(q) if self._last is None else (q - self._last) / self.period
         self._last = np.array(q)
         bound = np.minimum(0.95 * self.spec.speed * self.scale, self._reachable(np.sign(drift)))
-        return self._update(q, np.clip(drift, -bound, bound), ruckig.Synchronization.No)
+        return self._update(q, drift.clip(-bound, bound), ruckig.Synchronization.No)
 
     def _reachable(self, way: Array) -> Array:
         """(J,) rad/s, at most so fast a moving target is met; to meet it faster would take a run-up backwards."""

@@ -49,7 +49,7 @@ class Supervisor:
                 m.latched = True
         else:
             m.since = None
-            if fault.clears is Clears.WHEN_GONE and snapshot.now - m.seen >= fault.lasts:
+            if m.latched and fault.clears is Clears.WHEN_GONE and snapshot.now - m.seen >= fault.lasts:
                 m.latched = False
         return m.latched
 

@@ -34,14 +34,15 @@ class BulletPlant:
         servos = self.world.arm.servos
         self._rest += dt * HZ
         limit = np.minimum(torque, servos.limit)
-        goal, limp = np.asarray(goal, dtype=np.float64), limit <= 0.0
-        force = np.where(limp, GEARS, limit)  # a servo without torque still has to be turned by its gears
+        limp = limit <= 0.0
+        slack = bool(limp.any())
+        force = np.where(limp, GEARS, limit) if slack else limit  # without torque the gears still have to be turned
         while self._rest >= 1.0:
             self._rest -= 1.0
-            self.world.tick(goal=np.where(limp, servos.read()[0], goal) if limp.any() else goal, limit=force)
+            self.world.tick(goal=np.where(limp, servos.read()[0], goal) if slack else goal, limit=force)
         q, dq, applied = servos.read()
         # PyBullet goes on reporting the last torque of a motor that was switched off
-        return PlantState(q, dq, np.clip(applied, -limit, limit))
+        return PlantState(q, dq, applied.clip(-limit, limit))
 
     def table_force(self) -> float:
         """N with which the arm presses on the table at this moment."""

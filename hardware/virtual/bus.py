@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import replace
 
 from hardware.protocols import dynamixel2
@@ -53,15 +54,17 @@ class VirtualBus:
             out = self._spoil(line.collide(out), noise)
         self._coming += out
         late = faults.get(("adapter", Kind.SLOW), 0.0)
-        return [replace(b, start=b.start + late, end=b.end + late) for b in echo + out]
+        return [replace(b, start=b.start + late, end=b.end + late) for b in echo + out] if late else echo + out
 
     def _spoken_over(self, sent: Burst) -> bool:
         """Whether a servo that answers late talks into the client's request, which then nobody understands."""
         return any(b.start < sent.end - 1e-9 for b in self._coming)
 
     def _spoil(self, bursts: list[Burst], share: float) -> list[Burst]:
+        if not share:
+            return bursts
         rng = self.rig.rng
-        return [replace(b, data=line.damage(b.data, rng)) if share and rng.random() < share else b for b in bursts]
+        return [replace(b, data=line.damage(b.data, rng)) if rng.random() < share else b for b in bursts]
 
     def _answer(self, op: Op | Damage, end: float, baud: int) -> list[Burst]:
         """What every servo that hears `op` says after its `end` (s)."""
@@ -122,6 +125,8 @@ class VirtualBus:
     def _handle(self, index: int, unit: Unit, op: Op | Damage) -> Reply | None:
         """A hung servo still answers questions, but carries nothing out."""
         on = self.rig.effects.on
+        if not self.rig.effects.servos:
+            return unit.firmware.handle(op)
         if on("servo", Kind.STUCK, index) is not None and not isinstance(op, (Ping, Read, SyncRead)):
             return None
         reply = unit.firmware.handle(op)
@@ -145,38 +150,50 @@ class VirtualPort:
         """`clock` must advance the bus's rig; several ports onto one bus share it."""
         self.name, self.baud, self.bus = name, baud, bus
         self.clock: Clock = clock or SimClock(bus.rig.advance, bus.rig.now)
-        self._queue: list[tuple[float, int]] = []  # when each byte has arrived (s), and the byte
+        self._bytes = bytearray()  # on their way or waiting, the first one first
+        self._when: list[float] = []  # s, when each of them has arrived
         self._open = True
 
     def write(self, data: bytes) -> None:
         self._check()
+        late = False
         for burst in self.bus.receive(data, self.clock.now(), self.baud):
-            step = (burst.end - burst.start) / max(1, len(burst.data))
-            self._queue += [(burst.start + (k + 1) * step, byte) for k, byte in enumerate(burst.data)]
-        self._queue.sort(key=lambda item: item[0])
+            start, step = burst.start, (burst.end - burst.start) / max(1, len(burst.data))
+            late = late or (bool(self._when) and start < self._when[-1])
+            self._when += [start + k * step for k in range(1, len(burst.data) + 1)]
+            self._bytes += burst.data
+        if late:  # some of these come before others that were on their way already
+            order = sorted(range(len(self._when)), key=self._when.__getitem__)
+            self._bytes = bytearray([self._bytes[k] for k in order])
+            self._when.sort()
 
     def read(self, size: int, deadline: float) -> bytes:
         """What has arrived by `deadline` (s); waits for the whole of `size` or the deadline."""
         self._check()
-        due = [at for at, _ in self._queue[:size] if at <= max(deadline, self.clock.now())]
-        self.clock.wait(deadline if not due else due[-1])
+        due = self._arrived(max(deadline, self.clock.now()), size)
+        self.clock.wait(self._when[due - 1] if due else deadline)
         self._check()
         return self._take(size)
 
     def drain(self) -> bytes:
         """Drop and return whatever is waiting to be read."""
         self._check()
-        return self._take(len(self._queue))
+        return self._take(len(self._when))
 
     def close(self) -> None:
         self._open = False
-        self._queue.clear()
+        self._bytes.clear()
+        self._when.clear()
 
     def _take(self, size: int) -> bytes:
-        now = self.clock.now() + 1e-12
-        out = bytes(byte for at, byte in self._queue[:size] if at <= now)
-        del self._queue[: len(out)]
+        count = self._arrived(self.clock.now() + 1e-12, size)
+        out = bytes(self._bytes[:count])
+        del self._bytes[:count], self._when[:count]
         return out
+
+    def _arrived(self, by: float, size: int) -> int:
+        """How many of the first `size` bytes have arrived by then (s)."""
+        return bisect_right(self._when, by, hi=min(size, len(self._when)))
 
     def _check(self) -> None:
         if not self._open or ("adapter", Kind.OFF) in self.bus.rig.effects.line:

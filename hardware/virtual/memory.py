@@ -24,7 +24,7 @@ class Memory:
                 self.in_rom[at] = register.area is Area.ROM
             self._store(self.rom, register, factory.get(name, register.default))
         self.data = bytearray(self.rom)
-        self._layout = {n: (r.address, r.size, r.sign is not Sign.UNSIGNED, r) for n, r in self._registers.items()}
+        self._layout = {n: (r.address, r.size, _fold(r)) for n, r in self._registers.items()}
 
     def boot(self) -> None:
         """Power came on: RAM registers take their defaults, ROM registers what was burnt in."""
@@ -35,11 +35,14 @@ class Memory:
 
     def get(self, name: str) -> int:
         """Counts of register `name`, with its sign."""
-        address, size, signed, register = self._layout[name]
+        address, size, sign = self._layout[name]
         data = self.data
-        if signed or size > 2:
-            return register.decode(bytes(data[address : address + size]))
-        return data[address] if size == 1 else data[address] | data[address + 1] << 8  # the common case, many a tick
+        if sign < 0:
+            return self._registers[name].decode(bytes(data[address : address + size]))
+        raw = data[address] if size == 1 else data[address] | data[address + 1] << 8  # asked for many times a tick
+        if not sign:
+            return raw
+        return -(raw & sign - 1) if raw & sign else raw & sign - 1
 
     def put(self, name: str, counts: int, burn: bool = False) -> None:
         """Set register `name`, clamped to what it can hold; with `burn` also for the next power cycle."""
@@ -60,3 +63,10 @@ class Memory:
     def _store(target: bytearray, register: Register, counts: int) -> None:
         counts = min(max(int(counts), register.lowest), register.highest)
         target[register.address : register.end] = register.encode(counts)
+
+
+def _fold(register: Register) -> int:
+    """The bit that is the sign of a short register, 0 where it has none; -1 for registers of other kinds."""
+    if register.size > 2 or register.sign is Sign.TWOS:
+        return -1
+    return 1 << register.bit if register.sign is Sign.MAGNITUDE else 0

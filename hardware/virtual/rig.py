@@ -62,19 +62,19 @@ class Rig:
         motors = [MOTORS[model.joints[u.joint].model] for u in self.units]
         volts = max(made_for for _, made_for in motors)
         self.supply = Supply(supply or SupplySpec(volts, brown_out=0.38 * volts), len(self.units))
-        self._rail = np.array([made_for / volts for _, made_for in motors])  # weaker servos hang on a converter
+        self._rail = [made_for / volts for _, made_for in motors]  # weaker servos hang on a converter
         self.heat = Heat([spec for spec, _ in motors])
-        self._stall_current = np.array([spec.stall_current for spec, _ in motors])
+        self._stall_current = [spec.stall_current for spec, _ in motors]
         self._idle = np.array([spec.idle_current for spec, _ in motors])
         self.faults = Schedule(faults.SUPPORTED)
         self.effects = faults.NONE
         self.rng = np.random.default_rng(seed)
-        self._stall = np.array([j.torque for j in model.joints])
+        self._stall = [float(j.torque) for j in model.joints]
         self._anchor: dict[int, float] = {}  # joint -> where it jammed (rad)
         self._pressed: dict[int, float] = {}  # joint -> what its motor presses against the jam (N·m)
         self._sense()
         for unit, rail in zip(self.units, self._rail):
-            unit.sensed.voltage = self.supply.voltage * float(rail)
+            unit.sensed.voltage = self.supply.voltage * rail
             unit.firmware.settle(unit.sensed)
 
     # ------------------------------------------------------------ time
@@ -111,12 +111,14 @@ class Rig:
         self._switch()
         goal, torque, share = self._drives()
         self._jam(goal, torque)
-        self.state = self.plant.step(self.period, goal, torque)
+        self.state = self.plant.step(self.period, np.array(goal), np.array(torque))
         self._electrics(share)
         self._sense()
 
     def _switch(self) -> None:
         """Whoever has no power is limp and silent, and boots when power is back."""
+        if self.effects is faults.NONE and all(unit.powered for unit in self.units):
+            return
         dead = ("supply", Kind.OFF) in self.effects.line
         for index, unit in enumerate(self.units):
             powered = not dead and self.effects.on("servo", Kind.OFF, index) is None
@@ -126,58 +128,64 @@ class Rig:
                 unit.drive = Drive(unit.sensed.position, 0.0)
             unit.powered = powered
 
-    def _drives(self) -> tuple[Array, Array, Array]:
-        """Goals (J,) rad and torques (J,) N·m for the plant, and the torque of each servo (N·m)."""
-        goal, torque = self.state.q.copy(), np.zeros(len(self.state.q))
-        share = np.zeros(len(self.units))
+    def _drives(self) -> tuple[list[float], list[float], list[float]]:
+        """Goals (J,) rad and torques (J,) N·m for the plant, and the torque of each servo (N·m).
+
+        Lists of floats, as in the rest of a tick: for a handful of joints they are several times as fast as arrays.
+        """
+        q = self.state.q.tolist()
+        goal, torque, share = q.copy(), [0.0] * len(q), [0.0] * len(self.units)
+        supplied = min(1.0, self.supply.voltage / self.supply.spec.volts)
         for index, unit in enumerate(self.units):
             if not unit.powered:
                 continue
             if self.effects.on("servo", Kind.STUCK, index) is None:
                 unit.drive = unit.firmware.step(self.period, unit.sensed)
-            share[index] = unit.drive.torque * self._strength(index) * self._stall[unit.joint]
-            if share[index] > 0.0:
-                torque[unit.joint] += share[index]
+            drive = unit.drive
+            share[index] = part = drive.torque * (self._strength(index) * supplied) * self._stall[unit.joint]
+            if part > 0.0:
+                torque[unit.joint] += part
                 # a servo follows what its own encoder says
-                gap = (unit.drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign * unit.drive.gain
-                goal[unit.joint] = self.state.q[unit.joint] + gap
+                gap = (drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign * drive.gain
+                goal[unit.joint] = q[unit.joint] + gap
         return goal, torque, share
 
     def _strength(self, index: int) -> float:
-        """The share of its torque that a motor delivers."""
-        if self.effects.on("motor", Kind.OFF, index) is not None:
-            return 0.0
-        return self._health(index) * min(1.0, self.supply.voltage / self.supply.spec.volts)
+        """The share of its torque that a motor delivers at full voltage."""
+        return self._health(index) if self.effects.on("motor", Kind.OFF, index) is None else 0.0
 
     def _health(self, index: int) -> float:
         """What is left of a motor: it needs that much more of its duty for the same torque."""
         weak = self.effects.on("motor", Kind.SLOW, index)
         return 1.0 if weak is None else min(max(weak, 1e-3), 1.0)
 
-    def _jam(self, goal: Array, torque: Array) -> None:
+    def _jam(self, goal: list[float], torque: list[float]) -> None:
         """A jammed joint is held where it is, whatever its motor does."""
         jammed = {self.units[i].joint for i in self.effects.servos.get(("motor", Kind.STUCK), {})}
         self._anchor = {j: self._anchor.get(j, float(self.state.q[j])) for j in jammed}
         self._pressed = {}
         for joint, anchor in self._anchor.items():
-            gap = float(goal[joint] - self.state.q[joint])
+            gap = goal[joint] - float(self.state.q[joint])
             press = min(abs(gap) * JAM_STIFFNESS * self._stall[joint], torque[joint])
             self._pressed[joint] = math.copysign(press, gap)
             goal[joint], torque[joint] = anchor, 10.0 * self._stall[joint]
 
-    def _electrics(self, share: Array) -> None:
-        pushed = self.state.torque.copy()
+    def _electrics(self, share: list[float]) -> None:
+        pushed = self.state.torque.tolist()
         for joint, press in self._pressed.items():
             pushed[joint] = press
-        total = np.zeros(len(self.state.q))
-        for index, unit in enumerate(self.units):
-            total[unit.joint] += share[index]
-        current = np.zeros(len(self.units))
-        for index, unit in enumerate(self.units):
-            part = share[index] / total[unit.joint] if total[unit.joint] else 0.0
-            duty = float(pushed[unit.joint]) * part / self._stall[unit.joint] / self._health(index)
-            unit.sensed.duty = min(max(duty, -1.0), 1.0) * unit.sign
-            current[index] = unit.sensed.duty * self._stall_current[index]
+        total = [0.0] * len(pushed)
+        for unit, own in zip(self.units, share):
+            total[unit.joint] += own
+        amperes = []
+        for index, (unit, own) in enumerate(zip(self.units, share)):
+            joint, sensed = unit.joint, unit.sensed
+            part = own / total[joint] if total[joint] else 0.0
+            duty = pushed[joint] * part / self._stall[joint] / self._health(index)
+            sensed.duty = min(max(duty, -1.0), 1.0) * unit.sign
+            sensed.current = sensed.duty * self._stall_current[index]
+            amperes.append(sensed.current)
+        current = np.array(amperes)
         self._set_supply()
         voltage, restarted = self.supply.step(
             self.period, np.abs(current) + self._idle * np.array([u.powered for u in self.units]))
@@ -186,8 +194,8 @@ class Rig:
         self.heat.step(self.period, current)
         for index, celsius in self.effects.servos.get(("temperature", Kind.WRONG), {}).items():
             self.heat.celsius[index] = celsius
-        for index, unit in enumerate(self.units):
-            unit.sensed.current, unit.sensed.voltage = float(current[index]), voltage * float(self._rail[index])
+        for unit, rail in zip(self.units, self._rail):
+            unit.sensed.voltage = voltage * rail
 
     def _set_supply(self) -> None:
         active, spec = self.effects.line, self.supply.spec
@@ -201,12 +209,13 @@ class Rig:
     # ------------------------------------------------------------ sensors
     def _sense(self) -> None:
         """What each servo's sensors make of the plant."""
-        for index, unit in enumerate(self.units):
+        q, dq, misled = self.state.q.tolist(), self.state.dq.tolist(), self.effects is not faults.NONE
+        for index, (unit, celsius) in enumerate(zip(self.units, self.heat.celsius.tolist())):
             sensed = unit.sensed
-            sensed.position = CENTRE + float(self.state.q[unit.joint]) / RAD_PER_COUNT * unit.sign
-            sensed.velocity = float(self.state.dq[unit.joint]) / RAD_PER_COUNT * unit.sign
-            sensed.temperature = float(self.heat.celsius[index])
-            if self.effects is not faults.NONE:
+            sensed.position = CENTRE + q[unit.joint] / RAD_PER_COUNT * unit.sign
+            sensed.velocity = dq[unit.joint] / RAD_PER_COUNT * unit.sign
+            sensed.temperature = celsius
+            if misled:
                 self._mislead(index, unit)
 
     def _mislead(self, index: int, unit: Unit) -> None:

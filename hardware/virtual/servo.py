@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hardware.protocols.messages import Damage, Op, Reply
 from hardware.virtual.memory import Memory
@@ -23,8 +23,7 @@ class Sensed:
     encoder_ok: bool = True
 
 
-@dataclass(frozen=True)
-class Drive:
+class Drive(NamedTuple):
     """What a firmware asks of its motor: a set point (raw counts) and the torque it may use (fraction).
 
     `gain` is that of its position loop, as a multiple of the servo's default.

@@ -7,6 +7,7 @@ table; where sources disagree the choice is a parameter.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 
 from hardware.protocols import messages
@@ -23,6 +24,7 @@ DEFAULT_P = 32  # of the position loop
 FULL_SPEED = 3400.0  # counts/s, no load: about 50 rpm
 LEAD = 200.0  # counts that a speed-mode set point may run ahead of the shaft
 OVER_VOLTAGE_TICKS = 51
+TELEMETRY = struct.Struct("<HHHBBBBBHH")  # registers 56, present_position, to 69, present_current
 
 
 class Sts3215:
@@ -118,15 +120,16 @@ class Sts3215:
     def _goal(self) -> float:
         """The raw counts to go to: the goal register clamped to the limits; the register keeps what was sent."""
         memory = self.memory
-        goal = float(memory.get("goal_position"))
-        low, high = memory.get("min_position"), memory.get("max_position")
         if memory.data[33] == 3:
             return self._step_goal
+        goal = float(memory.get("goal_position"))
+        low, high = memory.get("min_position"), memory.get("max_position")
         if low or high:
             goal = min(max(goal, low), high)
         # the shortest image of the goal beside the shaft, which is raw
-        raw = goal + memory.get("homing_offset")
-        return raw + TURN * round((self._sensed.position - self._user() - memory.get("homing_offset")) / TURN)
+        offset, position = memory.get("homing_offset"), self._sensed.position
+        user = (position - offset) % TURN
+        return goal + offset + TURN * round((position - user - offset) / TURN)
 
     def _position(self, dt: float) -> float:
         memory = self.memory
@@ -184,21 +187,20 @@ class Sts3215:
         if self._bootloader:
             return None
         match op:
-            case messages.Ping():
-                return self._reply(op.id, b"", even_broadcast=True)
             case messages.Read():
                 return self._read(op.id, op.address, op.size)
             case messages.SyncRead(ids, address, size) if self.id in ids:
                 return self._read(self.id, address, size)
-            case messages.Write():
-                mine = self._for_me(op.id)
-                if mine:
-                    self._write(op.address, op.data)
-                return self._acknowledge(op.id) if mine else None
             case messages.SyncWrite(address, rows):
+                mine = self.id
                 for servo, data in rows:
-                    if servo == self.id:
+                    if servo == mine:
                         self._write(address, data)
+            case messages.Ping():
+                return self._reply(op.id, b"", even_broadcast=True)
+            case messages.Write() if self._for_me(op.id):
+                self._write(op.address, op.data)
+                return self._acknowledge(op.id)
             case messages.RegWrite() if self._for_me(op.id):
                 self._registered = (op.address, op.data)
                 return self._acknowledge(op.id)
@@ -243,17 +245,13 @@ class Sts3215:
 
     def _refresh(self) -> None:
         """Bring the telemetry registers up to date."""
-        memory, sensed = self.memory, self._sensed
-        memory.put("present_position", round(self._user()) % TURN)
-        memory.put("present_velocity", round(sensed.velocity))
-        memory.put("present_load", round(sensed.duty * 1000))
-        memory.put("present_current", round(sensed.current / 6.5e-3))
-        memory.put("target_position", round(self._profile.position - memory.get("homing_offset")) % TURN)
-        memory.data[62] = min(max(round(sensed.voltage * 10), 0), 255)
-        memory.data[63] = min(max(round(sensed.temperature), 0), 255)
-        memory.data[64] = self._registered is not None
-        memory.data[65] = self._status
-        memory.data[66] = abs(self._profile.velocity) > memory.data[80]
+        memory, sensed, profile = self.memory, self._sensed, self._profile
+        TELEMETRY.pack_into(
+            memory.data, 56,
+            round(self._user()) % TURN, _magnitude(sensed.velocity, 15), _magnitude(sensed.duty * 1000, 10),
+            min(max(round(sensed.voltage * 10), 0), 255), min(max(round(sensed.temperature), 0), 255),
+            self._registered is not None, self._status, abs(profile.velocity) > memory.data[80],
+            round(profile.position - memory.get("homing_offset")) % TURN, _magnitude(sensed.current / 6.5e-3, 15))
 
     def _write(self, address: int, data: bytes) -> None:
         """Byte by byte; what may not be written is skipped without a word."""
@@ -300,3 +298,10 @@ class Sts3215:
             self._profile.hold(self._sensed.position)
 
     _step_goal = 2048.0
+
+
+def _magnitude(value: float, bit: int) -> int:
+    """`value` in whole counts as a register holds them whose `bit` is the sign of those below it."""
+    counts = round(value)
+    size = min(abs(counts), (1 << bit) - 1)
+    return size | 1 << bit if counts < 0 else size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ class ArmModel:
     def names(self) -> tuple[str, ...]:
         return tuple(j.name for j in self.joints)
 
-    @property
+    @cached_property
     def spec(self) -> ArmSpec:
         def column(key: str) -> np.ndarray:
             return np.array([getattr(j, key) for j in self.joints], dtype=np.float64)
