@@ -181,3 +181,18 @@ def test_the_target_of_a_joint_that_pushes_stays_near_it(world, monkeypatch):
         hand.ref[joint] = state.q[joint] + 0.2
         hand.look()
         assert hand.target()[joint] - state.q[joint] == pytest.approx(lead + hand.bias[joint] * (effort < 0.5))
+
+
+def test_a_hand_that_goes_on_pushing_rises(world, monkeypatch):
+    """Sooner than the 2 s after which servos let go, and though the arm is near its reference."""
+    world.reset(5)
+    expert = Expert()
+    expert.reset(world)
+    hand, state = expert.hand, world.arm.read()
+    monkeypatch.setattr(world.arm, "read", lambda: replace(state, effort=np.full(6, 0.9)))
+    hand.ref[2] = state.q[2] + 0.01
+    periods = 0
+    while not hand.rising and periods < 20:
+        hand.look()
+        periods += 1
+    assert hand.rising and periods * PERIOD < 1.5
