@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from robot.interfaces import Array
+from robot.reach import LEAD
 from sim.grasps import Grasp
 from sim.kinematics import Chain
 from sim.world import PERIOD, Tabletop
@@ -16,7 +17,10 @@ from sim.world import PERIOD, Tabletop
 DOWN = np.array([0.0, 0.0, -1.0])
 WOUND = 0.02  # rad, so near to its limit the wrist turns no further
 RELEASE = 0.25  # rad, how much wider than what it held the gripper lets go, at most a third of its range
-ASTRAY, PATIENCE, RISE = 0.015, 10, 6  # m, periods: an arm that stays so far from its reference rises for some
+ASTRAY, PATIENCE, RISE = 0.015, 10, 6  # m, periods: an arm so far from its reference, or that pushes, rises for some
+NEAR = 0.010  # m, the arm is where its reference goes
+STILL = 0.03  # rad a period, slower than this counts as standing
+PUSH = 0.7  # of all a motor has, more than any load takes and less than servos put up with for long (0.8 for 2 s)
 
 
 class Phase(IntEnum):
@@ -57,33 +61,42 @@ class Hand:
         self.q = world.arm.read().q
         self.ref, self.bias = self.q.copy(), np.zeros(len(self.q) - 1)
         self._step = np.zeros(len(self.q) - 1)
+        self._pushes = np.zeros(len(self.q) - 1, dtype=bool)  # joints that something keeps from their reference
         self._tip: tuple[bytes, Array] = b"", np.eye(4)  # joints of the reference, and what `tip` makes of them
         self.phase = Phase.APPROACH
         self.closing = 0  # periods since the gripper began to close
         self.released = 0  # periods since it began to let go
         self.rising = 0  # periods for which it still rises from what it ran against
-        self._astray = 0  # periods since the arm was last where its reference is
+        self._astray = 0  # periods since the arm was last where its reference is, and did not push
         self.taken = 0.0  # m, height of what it closed on
 
     # ------------------------------------------------------------ a period
     def look(self) -> None:
-        """Read the arm, and learn how far loaded joints sag behind their targets when nearly still."""
-        self.q = self.world.arm.read().q
+        """Read the arm, and learn how far loaded joints sag behind their targets when nearly still.
+
+        A joint that something holds back lags too, but does not sag: a target that went on and on to make up for it
+        would press with all that the motor has.
+        """
+        before, state = self.q, self.world.arm.read()
+        self.q = state.q
         lag = self.ref[:-1] - self.q[:-1]
-        still = np.abs(self._step) < 0.03
-        self.bias = np.clip(self.bias + np.where(still, 0.25 * lag, 0.0), -0.08, 0.08)
+        self._pushes = (state.effort * np.sign(self.ref - self.q) > PUSH)[:-1] & (np.abs(self.q - before) < STILL)[:-1]
+        sags = (np.abs(self._step) < STILL) & ~self._pushes
+        self.bias = np.clip(self.bias + np.where(sags, 0.25 * lag, 0.0), -0.08, 0.08)
         self._before = self.ref[:-1].copy()
         astray = float(np.linalg.norm(self.chain.pose(self.q[:-1])[:3, 3] - self.tip[:3, 3])) > ASTRAY
-        self._astray = self._astray + 1 if astray else 0
+        self._astray = self._astray + 1 if astray or self._pushes.any() else 0
         if self._astray > PATIENCE:  # something is in the way
             self.ref[:-1], self.bias[:], self._astray, self.rising = self.q[:-1], 0.0, 0, RISE
             self._before = self.ref[:-1].copy()
 
     def target(self) -> Array:
-        """(J,) rad, the joint target that the reference and the sag make."""
+        """(J,) rad, the joint target that the reference and the sag make, no further from a joint that pushes than
+        a guard would send it."""
         self._step = self.ref[:-1] - self._before
-        spec = self.world.model.spec
-        return np.clip(np.append(self.ref[:-1] + self.bias, self.ref[-1]), spec.lower, spec.upper)
+        spec, lead = self.world.model.spec, np.where(self._pushes, LEAD, np.inf)
+        wanted = np.clip(self.ref[:-1] + self.bias, self.q[:-1] - lead, self.q[:-1] + lead)
+        return np.clip(np.append(wanted, self.ref[-1]), spec.lower, spec.upper)
 
     @property
     def tip(self) -> Array:
@@ -159,8 +172,9 @@ class Hand:
     def aligned(self, closing: Array) -> bool:
         return aligned(self.tip, closing)
 
-    def arrived(self, point: Array, within: float = 0.010) -> bool:
-        """The arm itself, not only its reference, is at tcp `point`."""
+    def arrived(self, point: Array) -> bool:
+        """The arm itself, not only its reference, is at tcp `point`, or as near as what it pushes against lets it."""
+        within = ASTRAY if self._pushes.any() else NEAR
         return float(np.linalg.norm(self.chain.pose(self.q[:-1])[:3, 3] - point)) < within
 
     def aside(self, point: Array) -> float:

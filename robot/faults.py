@@ -188,10 +188,11 @@ def blocked(s: Snapshot) -> str | None:
     return f"far from the goal: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
 
 
-@fault(Response.HOLD, after=0.1, clears=Clears.ON_RESET, recover="retreat_and_retry", budget=Budget(2, 300.0),
+@fault(Response.HOLD, after=0.4, clears=Clears.ON_RESET, recover="retreat_and_retry", budget=Budget(2, 300.0),
        group="mechanical")
 def stalled(s: Snapshot) -> str | None:
-    """A joint pushes hard and does not move: it will overheat, or break what it pushes against."""
+    """A joint pushes hard and does not move: it will overheat, or break what it pushes against. Not at once: at work
+    an arm runs against things and gives way, which takes a plan or two. A servo itself lets go after 2 s."""
     bad = _standing(s) & (np.abs(s.goal - s.state.q) > 0.1) & (_strain(s) > 0.5)
     return f"pushes without moving: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
 

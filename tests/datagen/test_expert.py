@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from datagen.expert import Expert, Phase
 from robot import registry
 from robot.arms.so101 import so101
 from robot.errors import ConfigError
+from robot.reach import LEAD
 from sim.randomization import none, train
 from sim.scene import Shape
 from sim.tasks.pick_place import PickPlace
@@ -144,3 +147,52 @@ def test_rises_from_what_is_in_the_way():
     assert Phase.RETREAT in phases[down:], "it does not press for ever"
     assert not made.success()
     made.close()
+
+
+def test_a_joint_that_pushes_is_not_taken_for_one_that_sags(world, monkeypatch):
+    """What a load takes is learned; what something holds back is not, or its target would press harder and harder."""
+    learned = {}
+    for effort in (0.5, 0.9):
+        world.reset(5)
+        expert = Expert()
+        expert.reset(world)
+        hand, joint = expert.hand, 2
+        state = world.arm.read()
+        monkeypatch.setattr(world.arm, "read", lambda s=replace(state, effort=np.full(6, effort)): s)
+        hand.ref = state.q + np.eye(6)[joint] * 0.03
+        for _ in range(9):
+            hand.look()
+            target = hand.target()
+        learned[effort] = target[joint] - hand.ref[joint]
+        monkeypatch.undo()
+    assert learned[0.5] > 0.06 and learned[0.9] == 0.0
+
+
+def test_the_target_of_a_joint_that_pushes_stays_near_it(world, monkeypatch):
+    world.reset(5)
+    expert = Expert()
+    expert.reset(world)
+    hand, joint = expert.hand, 2
+    state = world.arm.read()
+    for effort, lead in ((0.9, LEAD), (0.1, 0.2)):
+        held = replace(state, effort=np.full(6, effort))
+        monkeypatch.setattr(world.arm, "read", lambda s=held: s)
+        hand.look()
+        hand.ref[joint] = state.q[joint] + 0.2
+        hand.look()
+        assert hand.target()[joint] - state.q[joint] == pytest.approx(lead + hand.bias[joint] * (effort < 0.5))
+
+
+def test_a_hand_that_goes_on_pushing_rises(world, monkeypatch):
+    """Sooner than the 2 s after which servos let go, and though the arm is near its reference."""
+    world.reset(5)
+    expert = Expert()
+    expert.reset(world)
+    hand, state = expert.hand, world.arm.read()
+    monkeypatch.setattr(world.arm, "read", lambda: replace(state, effort=np.full(6, 0.9)))
+    hand.ref[2] = state.q[2] + 0.01
+    periods = 0
+    while not hand.rising and periods < 20:
+        hand.look()
+        periods += 1
+    assert hand.rising and periods * PERIOD < 1.5

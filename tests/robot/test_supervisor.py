@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from robot.arms.so101 import so101
 from robot.errors import ConfigError
 from robot.fault_row import Budget, Fault
+from robot.faults import CATALOGUE
 from robot.interfaces import ArmState, Clears, Mode, Response, Snapshot
 from robot.supervisor import Supervisor
 
@@ -158,3 +159,17 @@ def test_a_latch_only_opens_by_reset(faults, day):
         v = s.update(at(now, *sorted(seen)))
         assert latched <= set(v.active)
         latched |= {n for n in v.active if s.by_name(n).clears is not Clears.WHEN_GONE}
+
+
+def test_a_joint_that_pushes_for_a_moment_is_at_work_and_one_that_goes_on_is_stalled():
+    s = Supervisor([CATALOGUE["stalled"]])
+    goal = SPEC.home + np.eye(N)[3] * 0.14
+    pressed = replace(CALM, goal=goal, travel=FULL, strain=FULL + 0.95)
+    eased = replace(pressed, goal=SPEC.home + np.eye(N)[3] * 0.08)
+    seen = {}
+    for k in range(100):
+        now = 0.01 * k
+        seen[k] = s.update(replace(pressed if k < 30 or k > 35 else eased, now=now)).active
+    assert not any(seen[k] for k in range(75))  # 0.3 s of pushing, then 0.4 s once more
+    assert seen[77] == ("stalled",)
+    assert 0.25 + s.by_name("stalled").after < 0.8  # a jam is noticed before its deadline in the campaign
