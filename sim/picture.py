@@ -78,7 +78,7 @@ def matrices(poses: NDArray[np.floating]) -> Array:
     q = np.asarray(poses[:, 3:], dtype=np.float64)
     out = np.zeros((len(q), 4, 4))
     products = (q[:, :, None] * q[:, None, :]).reshape(-1, 16)
-    out[:, :3, :3] = (products @ TURN).reshape(-1, 3, 3) + np.eye(3)
+    out[:, :3, :3] = (products @ TURN).reshape(-1, 3, 3) + UNIT
     out[:, :3, 3] = poses[:, :3]
     out[:, 3, 3] = 1.0
     return out
@@ -95,7 +95,7 @@ def _turn() -> Array:
     return out.reshape(16, 9)
 
 
-TURN = _turn()
+TURN, UNIT = _turn(), np.eye(3)
 
 
 def clip(view: View, aspect: float = 1.0) -> Array:

@@ -6,6 +6,7 @@ import os
 import threading
 from dataclasses import dataclass
 
+import cv2
 import moderngl
 
 from robot.errors import SteadyhandError
@@ -42,8 +43,9 @@ def device() -> Device:
 
 
 def _make() -> Device:
-    # Scenes this small are drawn fastest by the calling thread; worker processes then share cores fairly.
+    # Scenes and pictures this small are drawn fastest by the calling thread; worker processes then share cores fairly.
     os.environ.setdefault("LP_NUM_THREADS", "0")
+    cv2.setNumThreads(1)
     try:
         context = moderngl.create_context(standalone=True, backend="egl", require=430)
     except Exception as error:  # the loader raises nothing narrower

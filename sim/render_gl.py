@@ -219,11 +219,11 @@ def _seen_from(direction: Array) -> Array:
 def _shade_matrix(turn: Array, centers: Array, radii: Array, fill: float) -> tuple[Array, float]:
     """(4, 4) world to the shadow map's clip space, an orthographic look from the light at some spheres, and
     how much of the world (m) the map's whole width spans. They fill the share `fill` of the map."""
-    out = np.eye(4)
+    out = np.zeros((4, 4))
     if not len(centers):
-        return out, 1.0
+        return np.eye(4), 1.0
     local, reach = centers @ turn.T, radii[:, None]
     low, high = (local - reach).min(axis=0), (local + reach).max(axis=0)
     half = np.maximum((high - low) / 2, 0.01) / (fill, fill, 1.0)
-    out[:3, :3], out[:3, 3] = turn / half[:, None], -(low + high) / 2 / half
+    out[:3, :3], out[:3, 3], out[3, 3] = turn / half[:, None], -(low + high) / 2 / half, 1.0
     return out, 2 * float(half[:2].max())

@@ -40,11 +40,11 @@ void main() { gl_Position = shade * vec4(moved(vec4(position, 1.0)), 1.0); }
 SHADOW_FRAGMENT = "#version 330\nvoid main() {}\n"
 
 # Light that needs no more than the normal is worked out at the corners, exposure included: software rasterisers pay
-# by the pixel.
+# by the pixel, and dearly for looking into a block.
 SURFACE_VERTEX = "#version 330\n" + _FRAME + _PLACE + """
 in vec3 normal; in vec2 place; in vec3 color; in vec3 surface;  // linear rgb; layer, roughness, specular
 out vec3 base; out vec3 key; out vec3 facing; out vec3 to_eye; out vec3 shaded; out vec2 uv;
-flat out vec4 finish;                                  // layer, exponent, strength of the glint, frame
+flat out vec3 finish; flat out vec3 sun; flat out vec3 shine;  // layer, exponent, frame; to the key light; its glint
 void main() {
     vec3 world = moved(vec4(position, 1.0));
     facing = moved(vec4(normal, 0.0));
@@ -58,7 +58,9 @@ void main() {
     shaded = (shade * vec4(world + facing * lift.x, 1.0)).xyz * 0.5 + 0.5;
     float rough = max(surface.y * surface.y, 0.05);
     float power = 1.0 / (rough * rough);
-    finish = vec4(surface.x, power, surface.z * (power + 4.0) * 0.02 * eye.w, frame);
+    finish = vec3(surface.x, power, frame);
+    sun = key_direction.xyz;
+    shine = key_color.rgb * surface.z * (power + 4.0) * 0.02 * eye.w;
     gl_Position = clip * vec4(world, 1.0);
 }
 """
@@ -73,26 +75,25 @@ SURFACE_FRAGMENT = "#version 330\n%(define)s\n" + _FRAME + """
 uniform sampler2DArray patterns;
 uniform sampler2DShadow shadows;
 in vec3 base; in vec3 key; in vec3 facing; in vec3 to_eye; in vec3 shaded; in vec2 uv;
-flat in vec4 finish;
+flat in vec3 finish; flat in vec3 sun; flat in vec3 shine;
 layout(location = 0) out vec4 rgb;
 #ifdef GEOMETRY
 layout(location = 1) out vec2 geometry;                // depth m, frame
 #endif
 """ + _DEVELOP + """
 void main() {
-    vec3 h = key_direction.xyz * length(to_eye) + to_eye;  // halfway, of any length
+    vec3 h = sun * length(to_eye) + to_eye;            // halfway, of any length
     float across = max(dot(facing, h), 0.0), whole = dot(facing, facing) * dot(h, h);
     float lobe = whole / (whole + finish.y * (whole - across * across));  // GGX; a power would cost a third of a pixel
-    float glint = finish.z * lobe * lobe;
 #ifdef PATTERN
     float pattern = texture(patterns, vec3(uv, finish.x)).r;
 #else
     float pattern = 1.0;
 #endif
-    vec3 direct = pattern * key + glint * step(1e-4, key.r + key.g + key.b) * key_color.rgb;
+    vec3 direct = pattern * key + lobe * lobe * step(1e-4, key.r + key.g + key.b) * shine;
     rgb = vec4(develop(pattern * base + texture(shadows, shaded) * direct), 1.0);
 #ifdef GEOMETRY
-    geometry = vec2(1.0 / gl_FragCoord.w, finish.w);
+    geometry = vec2(1.0 / gl_FragCoord.w, finish.z);
 #endif
 }
 """

@@ -24,6 +24,15 @@ pytestmark = pytest.mark.bench
 SIZE, SEEDS = 128, range(5)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_core() -> Iterator[None]:
+    """Keep this process to one core, as one of many workers would have."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
 @pytest.fixture(params=["none", "train"])
 def world(request: pytest.FixtureRequest) -> Iterator[Tabletop]:
     config = {"world": {"_option_": "tabletop", "size": SIZE}, "model": "so101", "task": "pick_place",
