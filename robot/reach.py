@@ -19,6 +19,8 @@ ALIKE = 4  # readings without a change
 ON = 0.06  # rad, by which the goal moves on meanwhile
 MORE = 0.03  # rad, the same for a joint that was stopped at that reading before
 BACK = 0.02  # rad, from which the goal may lead the joint anew
+AGAIN = 50  # readings after which a stopped joint is tried, and then as often
+NUDGE, STEPS = 0.03, 5  # rad towards its goal, and readings in which it gets there
 
 
 class Reach:
@@ -26,7 +28,8 @@ class Reach:
 
     A joint that something holds back never has more than `LEAD` to leap by when it comes free. One whose reading
     stands while its goal goes on is jammed, or its encoder lies and it runs away: its goal becomes its reading,
-    which stops the motor either way, until the reading moves or the goal has come back to it.
+    which stops the motor either way, until the reading moves or the goal has come back to it. What held it may be gone
+    while its motor rests, so it is nudged from time to time: too little for a joint that runs away to get anywhere.
     """
 
     def __init__(self, joints: int) -> None:
@@ -61,4 +64,6 @@ class Reach:
         steady = rows.max(axis=0) - rows.min(axis=0) < SWAY
         steady[-1] = False
         out: Array = np.where(steady, np.clip(goal, rows[-1] - reach, rows[-1] + reach), goal)
-        return np.where(self._stopped, self._stood, out)
+        step = np.where(self._alike >= AGAIN, self._alike % AGAIN, 0)
+        nudge = NUDGE * np.where(step <= STEPS, step / STEPS, 0.0)
+        return np.where(self._stopped, self._stood + np.clip(goal - self._stood, -nudge, nudge), out)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from robot.interfaces import ArmState
-from robot.reach import ALIKE, LAG, LAST, LEAD, ON, Reach
+from robot.reach import AGAIN, ALIKE, LAG, LAST, LEAD, NUDGE, ON, STEPS, Reach
 
 HEARD = np.ones(3, dtype=bool)
 STILL = np.zeros(3)
@@ -98,3 +98,25 @@ def test_a_joint_that_was_stopped_before_is_stopped_sooner_until_its_reading_cha
     follow(reach, STILL, STILL)
     stand(reach, goal_to=sooner)
     assert np.allclose(reach.within(np.full(3, sooner), STILL), sooner)
+
+
+def test_a_stopped_joint_is_nudged_from_time_to_time_in_case_what_held_it_is_gone():
+    reach, goal, led = Reach(3), np.full(3, -0.2), []
+    stand(reach, goal_to=-0.2)
+    for _ in range(4 * AGAIN):
+        assert not follow(reach, STILL, goal).any()
+        led.append(reach.within(goal, STILL)[0])
+    assert min(led) == -NUDGE and max(led) == 0.0
+    assert np.abs(np.diff(led)).max() <= NUDGE + 1e-9 and led.count(-NUDGE) in (3, 4)
+    assert np.mean(np.array(led) == 0.0) > 1 - 1.5 * STEPS / AGAIN
+    assert follow(reach, [-0.004, 0.0, 0.0], goal).tolist() == [True, False, False]
+
+
+def test_a_nudge_goes_no_further_than_the_goal():
+    reach, near = Reach(3), np.full(3, 0.025)
+    stand(reach)
+    led = []
+    for _ in range(2 * AGAIN):
+        follow(reach, STILL, near)
+        led.append(reach.within(near, STILL)[1])
+    assert max(led) == 0.025
