@@ -43,9 +43,13 @@ def encode(op: Op) -> bytes:
 
 def _rows(address: int, rows: tuple[tuple[int, bytes], ...]) -> bytes:
     size = len(rows[0][1]) if rows else 0
-    if any(len(data) != size for _, data in rows):
-        raise BusError("a sync write needs data of one length for every servo")
-    return bytes((address, size)) + b"".join(bytes((servo,)) + data for servo, data in rows)
+    out = bytearray((address, size))
+    for servo, data in rows:
+        if len(data) != size:
+            raise BusError("a sync write needs data of one length for every servo")
+        out.append(servo)
+        out += data
+    return bytes(out)
 
 
 def decode(servo: int, instruction: int, body: bytes) -> Op | Damage:
