@@ -125,6 +125,15 @@ def test_a_good_reply_survives_noise_before_and_after(name, reply, noise, after)
     assert reply._replace(error=0 if name == "lx16a" else reply.error) in good
 
 
+@pytest.mark.parametrize("name", ("feetech", "dynamixel1"))
+def test_what_came_before_a_whole_answer_is_told_before_it(name):
+    made, reply = codec(name), Reply(3, 0, b"\x01\x02")
+    reader = made.reader({3: 2})
+    assert reader.feed(b"\xff") == []
+    assert reader.feed(made.encode_reply(reply)) == [Damage("noise", b"\xff"), reply]
+    assert reader.flush() == []
+
+
 # ---------------------------------------------------------------- damage
 @pytest.mark.parametrize("name", EVERY)
 @given(stream=st.lists(st.binary(max_size=40), max_size=6))
