@@ -25,6 +25,7 @@ NOBODY = 0xFC  # an id that is never given to a servo, for asking what nobody an
 CHUNK = 512  # bytes asked of the port at once
 TORN = 3  # joint packets that did not get through although everyone is there, after which none is asked for
 LATE = 0.1  # s, the longest that an answer may come after its request
+JOINT = (messages.SyncRead, messages.BulkRead)  # what several servos may answer in one packet
 
 
 class Result(NamedTuple):
@@ -63,7 +64,7 @@ class Bus:
         gone, or for what this protocol may not send.
         """
         results = self._exchange(op)
-        if isinstance(op, messages.SyncRead | messages.BulkRead) and op.fast:
+        if isinstance(op, JOINT) and op.fast:
             results.update(self._after_gap(op, results))
         for left in range(retries, 0, -1):
             missing = [servo for servo, result in results.items() if result.data is None]

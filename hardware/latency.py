@@ -46,6 +46,7 @@ class Latency:
 
 
 EDGES = 25e-6 * 2.0 ** np.arange(12)  # s, upper edges of the round-trip histogram; the last bin has none
+PER_EDGE, LAST = 1 / float(EDGES[0]), 1 << len(EDGES)
 
 
 @dataclass
@@ -64,8 +65,8 @@ class Counters:
     def took(self, seconds: float) -> None:
         """An answer came, `seconds` after its request's first byte."""
         self.answered += 1
-        ticks = int(seconds / 25e-6)
-        self.round_trips[min(ticks.bit_length(), len(EDGES))] += 1
+        ticks = int(seconds * PER_EDGE)
+        self.round_trips[ticks.bit_length() if ticks < LAST else -1] += 1
 
     def percentile(self, fraction: float) -> float:
         """Upper bound (s) of the round trip that `fraction` of the answers kept within; nan without any."""

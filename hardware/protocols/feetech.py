@@ -22,6 +22,10 @@ OVERHEAD = 6  # bytes of a status frame beside its data
 def encode(op: Op) -> bytes:
     """The request's bytes. Raises `BusError` for what an STS servo does not know or must never hear."""
     match op:
+        case messages.SyncRead(ids, address, size):
+            return envelope.pack(BROADCAST, SYNC_READ, bytes((address, size, *ids)))
+        case messages.SyncWrite(address, rows):
+            return envelope.pack(BROADCAST, SYNC_WRITE, _rows(address, rows))
         case messages.Ping(servo):
             return envelope.pack(servo, PING)
         case messages.Read(servo, address, size):
@@ -32,10 +36,6 @@ def encode(op: Op) -> bytes:
             return envelope.pack(servo, REG_WRITE, bytes((address,)) + data)
         case messages.Action(servo):
             return envelope.pack(servo, ACTION)
-        case messages.SyncRead(ids, address, size):
-            return envelope.pack(BROADCAST, SYNC_READ, bytes((address, size, *ids)))
-        case messages.SyncWrite(address, rows):
-            return envelope.pack(BROADCAST, SYNC_WRITE, _rows(address, rows))
         case messages.Other(servo, instruction, params) if instruction != BOOT_LOADER:
             return envelope.pack(servo, instruction, params)
     raise BusError(f"a Feetech STS servo must not be sent {op}: it has no such instruction that is safe")
