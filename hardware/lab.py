@@ -242,11 +242,11 @@ class Lab:
         self.monitor.forget()
         return self.instruction
 
-    def run(self, seconds: float, done: Callable[[], bool]) -> RunResult:
+    def run(self, seconds: float, done: Callable[[], bool], home: bool = False) -> RunResult:
         """Work until `done()`, at most `seconds`; the watchdog sees a loop that died through to the end."""
         preflight.require(self.checks)
         try:
-            return self.agent.run(self.instruction, seconds, done)
+            return self.agent.run(self.instruction, seconds, done, home)
         except (LoopDied, TakenOver):
             return self._after_the_loop()
 

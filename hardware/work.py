@@ -142,7 +142,7 @@ def work(shop: Workshop, number: int, began: float, celsius: list[float]) -> Pie
 
 def _run(lab: Lab, piece: Piece, seconds: float, repair: float) -> None:
     try:
-        result = lab.run(seconds, lab.world.success)
+        result = lab.run(seconds, lab.world.success, home=True)
         piece.outcome, piece.seen = result.outcome, [f.name for f in result.faults]
         piece.stops, piece.mending = len(result.recoveries), round(sum(r.seconds for r in result.recoveries), 3)
     except ArmError as error:
