@@ -147,18 +147,22 @@ def peer(name: str, script: str, port: str, *more: str) -> Times | None:
     return {**seen, "lost": [seen["lost"]]}
 
 
-def side_by_side(kind: Kind, drivers: Mapping[str, Callable[[], Times | None]]) -> None:
-    """Every driver in turn, several rounds; prints the undisturbed cycle of each: other work only ever adds."""
+def measured(drivers: Mapping[str, Callable[[], Times | None]], heading: str) -> Iterator[tuple[str, list[Times]]]:
+    """Every driver in turn, several rounds; each with its rounds, under a heading that tells who is not installed."""
     rounds = [{name: run() for name, run in drivers.items()} for _ in range(ROUNDS)]
-    what = "position" if kind is POSITION else "full-state"
-    print(f"\n{what} cycle of six {kind.servo} on a pseudo-terminal; "
-          f"the wire-time limit is {kind.limit * 1e6:.0f} us")
-    mine = None
+    print(f"\n{heading}")
     for name in drivers:
-        seen = [r[name] for r in rounds if r[name]]
-        if not seen:
+        if seen := [times for r in rounds if (times := r[name])]:
+            yield name, seen
+        else:
             print(f"  {name}: not installed")
-            continue
+
+
+def side_by_side(kind: Kind, drivers: Mapping[str, Callable[[], Times | None]]) -> None:
+    """Prints the undisturbed cycle of each driver: other work only ever adds."""
+    what, mine = "position" if kind is POSITION else "full-state", None
+    for name, seen in measured(drivers, f"{what} cycle of six {kind.servo} on a pseudo-terminal; "
+                                        f"the wire-time limit is {kind.limit * 1e6:.0f} us"):
         # an answer sooner than the wire can carry it is an earlier cycle's that came late and was taken for this one's
         stale = [np.array(s["wall"]) < 0.98 * kind.limit for s in seen]
         wall, cpu = (min(float(np.percentile(np.array(s[what])[~bad], 20)) for s, bad in zip(seen, stale)
@@ -235,14 +239,8 @@ def driver(kind: Kind, port: str) -> Times:
 
 def replayed(kind: Kind, drivers: Mapping[str, Callable[[], Times | None]]) -> None:
     """Prints what each driver takes beside waiting: the fifth of its cycles in the least disturbed round."""
-    rounds = [{name: run() for name, run in drivers.items()} for _ in range(ROUNDS)]
-    print(f"\nfull-state cycle of six {kind.servo} that answer at once")
     mine = None
-    for name in drivers:
-        seen = [r[name] for r in rounds if r[name]]
-        if not seen:
-            print(f"  {name}: not installed")
-            continue
+    for name, seen in measured(drivers, f"full-state cycle of six {kind.servo} that answer at once"):
         took = min(float(np.percentile(s["wall"][20:], 20)) for s in seen)
         mine = mine or took
         print(f"  {name}: {took * 1e6:.0f} us ({took / mine:.2f} x ours)")

@@ -12,8 +12,11 @@ class Recording:
 
     def write(self, data: Any) -> int:
         self._sent = bytes(data)
-        self._left = self._answers.setdefault(self._sent, b"")
-        return len(data) if self.replaying else self._real.write(data)
+        if self.replaying:
+            self._left = self._answers.get(self._sent, b"")
+            return len(data)
+        self._answers[self._sent] = b""
+        return self._real.write(data)
 
     def read(self, size: int) -> bytes:
         if not self.replaying:
