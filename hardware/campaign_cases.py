@@ -123,7 +123,7 @@ CASES: dict[str, Case] = {
     "loop_slow": Case("loop slow 0.04 for 3", ("late_loop",), 0.6, GO, "software"),
     "loop_frozen": Case("loop stuck 1", ("watchdog",), 0.35, ST, "software", dies=True),
     "loop_killed": Case("loop off", ("watchdog",), 0.35, ST, "software", dies=True),
-    "watchdog_killed": Case("watchdog off", ("lost_watchdog",), 0.35, ST, "software", dies=True),
+    "watchdog_killed": Case("watchdog off", ("quiet_watchdog", "lost_watchdog"), 0.35, ST, "software", dies=True),
     "disk_full": Case("disk off for 2", ("full_disk",), 0.1, GO, "software"),
 }
 

@@ -148,7 +148,7 @@ def _run(lab: Lab, piece: Piece, seconds: float, repair: float) -> None:
     except ArmError as error:
         piece.outcome = f"refused: {error}"
     piece.success = bool(lab.world.success())
-    if lab.agent.behaviour.mode is not Mode.LIMP and not lab.rescued:
+    if not (lab.agent.behaviour.mode is Mode.LIMP or lab.rescued or piece.outcome.startswith("refused")):
         lab.park()
     piece.person = piece.outcome.startswith(STOPPED)
     piece.repair = repair if piece.person else 0.0

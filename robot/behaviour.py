@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot.errors import ArmError
+from robot.errors import ArmError, BusError
 from robot.guard import Guard
 from robot.interfaces import Array, Clears, Health, Mode, Response, Snapshot, Verdict
 from robot.motion import Mover
 from robot.planner import Planner
-from robot.recovery import Attempt, Context, Ledger, escalated
+from robot.recovery import Attempt, Context, Ledger, escalated, repairable
 from robot.supervisor import Supervisor
 
 NEAR = 0.02  # rad, counts as arrived
@@ -27,6 +27,7 @@ PARK_SCALE, SLOW_SCALE, FIRST_SCALE = 0.3, 0.4, 0.15
 WOUND = 0.08  # rad between goal and joint, too much to hold against
 HEARD = 0.1  # s, a reading that is older says nothing
 SWAY = 0.15  # rad in a quarter second: a joint that something holds back does not get further
+UNHEARD, ASK = 20.0, 0.5  # s for which an arm that nobody reaches is told to let go, and between two tries
 TRAIL = 2.0  # s of its own path that a retreat can go back along
 
 
@@ -61,6 +62,7 @@ class Behaviour:
         self._trail: deque[Array] = deque(maxlen=max(1, round(TRAIL / period)))
         self._left: Array | None = None  # (J,) rad, where work was interrupted
         self._way: list[Array] = []  # poses to go through, the last one first
+        self._unheard: tuple[float, float] | None = None  # s, since when it was told to let go, and when the last time
 
     def start(self, now: float, home: bool = False) -> None:
         """Torque on, with `home` go there slowly first, then follow the policy.
@@ -75,13 +77,17 @@ class Behaviour:
             self.mode, self._way = Mode.HOME, [self.arm.spec.home]
 
     def step(self, s: Snapshot, verdict: Verdict) -> Array | None:
-        """The target (J,) rad for this cycle; None when the arm is limp."""
+        """The target (J,) rad for this cycle; None when the arm is limp, or is to be and cannot be reached.
+
+        Raises `ArmError` when it could not be reached for `UNHEARD` s.
+        """
         if self.mode is Mode.LIMP:
             return None
+        if self._unheard is not None:
+            return self._let_go(s.now)
         response = max(verdict.response, self._floor, Response.PARK if self.finishing else Response.NONE)
         if response is Response.RELAX:
-            self._let_go()
-            return None
+            return self._let_go(s.now)
         if response >= Response.HOLD:
             self._quiet = s.now
             self._worsen(response, s)
@@ -234,16 +240,28 @@ class Behaviour:
         if not (self.mover.still and np.abs(self.mover.q - s.spec.park).max() < NEAR):
             if s.now - self._held < PARKING or self.mode is not Mode.PARK:
                 return target
-            self._let_go()  # something keeps it from getting there, and it may not push for ever
-            return None
+            return self._let_go(s.now)  # something keeps it from getting there, and it may not push for ever
         if self._floor < Response.PARK and self._try_recovery(s, verdict):
             return target
         if verdict.response < Response.PARK and self._floor < Response.PARK and not self.finishing:
             self.mode, self._held = Mode.HOLD, s.now
             return target
-        self._let_go()
-        return None
+        return self._let_go(s.now)
 
-    def _let_go(self) -> None:
-        self.arm.relax()
-        self.mode = Mode.LIMP
+    def _let_go(self, now: float) -> None:
+        """Torque off. An arm whose port is gone holds the last it was told: the port is opened again and again."""
+        since, last = self._unheard or (now, now)
+        if self._unheard is not None and now - last < ASK:
+            return
+        self._unheard = since, now
+        try:
+            repair = repairable(self.arm)
+            if now > since and repair is not None:
+                repair.reopen()
+            self.arm.relax()
+        except (ArmError, BusError) as error:
+            if now - since > UNHEARD:
+                raise ArmError(f"the arm still has torque, nothing reached it for {UNHEARD:g} s: {error}; "
+                               "cut its power") from error
+            return
+        self.mode, self._unheard = Mode.LIMP, None

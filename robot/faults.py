@@ -316,6 +316,12 @@ def late_loop(s: Snapshot) -> str | None:
     return f"cycles begin {s.loop_late * 1e3:.0f} ms late" if s.loop_late > 0.02 else None
 
 
+@fault(Response.HOLD, after=0.02, lasts=0.2, recover="resume", budget=Budget(20, 300.0), group="software")
+def quiet_watchdog(s: Snapshot) -> str | None:
+    """The watchdog has not shown itself for a while: the arm stands until it does, so that it stands if it is gone."""
+    return f"no sign of the watchdog for {s.beat_age * 1e3:.0f} ms" if s.beat_age > 0.12 else None
+
+
 @fault(Response.PARK, after=0.05, clears=Clears.ON_RESET, budget=PERSON, group="software")
 def lost_watchdog(s: Snapshot) -> str | None:
     """The watchdog's process is gone: nobody would stop the arm if this one froze."""

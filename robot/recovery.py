@@ -36,6 +36,12 @@ class Repairable(Protocol):
         """Take the strain off a joint: goal := present, and clear the overload latch."""
 
 
+def repairable(arm: Guard) -> Repairable | None:
+    """The arm behind the guard, where it can do something for itself."""
+    inner: Any = arm.arm
+    return inner if isinstance(inner, Repairable) else None
+
+
 @dataclass
 class Context:
     """What a recovery may use; `snapshot` is renewed every cycle."""
@@ -50,8 +56,7 @@ class Context:
 
     @property
     def repair(self) -> Repairable | None:
-        inner: Any = self.arm.arm
-        return inner if isinstance(inner, Repairable) else None
+        return repairable(self.arm)
 
     @property
     def seen(self) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from robot.agent import Eyes
-from robot.errors import ArmError
+from robot.errors import ArmError, BusError
 from robot.interfaces import Health, Mode
 from robot.motion import RISE
 from tests.robot.conftest import Lens
@@ -127,6 +127,61 @@ def test_park_goes_to_the_parking_pose_and_lets_go(agent, arm):
     assert agent.behaviour.mode is Mode.LIMP and not arm.torque
     assert np.allclose(arm.q, arm.spec.park, atol=0.05)
     assert max(limits_of(arm)) <= 1.0 + 1e-6
+
+
+class Unplugged:
+    """Makes `arm.relax` raise for `seconds` from its first call on; it must be opened anew before it hears again."""
+
+    def __init__(self, arm, seconds):
+        self.arm, self.relax, self.seconds, self.since = arm, arm.relax, seconds, None
+        arm.relax, arm.reopen, self.tries = self, self.reopen, 0
+        self.open = False
+
+    def reopen(self):
+        self.tries += 1
+        if self.arm.clock.now() - self.since < self.seconds:
+            raise BusError("the port is gone")
+        self.open = True
+
+    def __call__(self):
+        self.since = self.arm.clock.now() if self.since is None else self.since
+        if not self.open:
+            raise BusError("the port is gone")
+        self.relax()
+
+
+def test_an_arm_unplugged_as_it_lets_go_is_opened_again_until_it_hears(agent, arm):
+    agent.run("wave", 1.0)
+    cable = Unplugged(arm, 3.2)
+    agent.park()
+    assert agent.behaviour.mode is Mode.LIMP and not arm.torque
+    assert cable.tries == 7 and arm.clock.now() - cable.since == pytest.approx(3.5, abs=0.05)
+    assert arm.sent[-1][0] <= cable.since  # nothing is sent to an arm that was told to let go
+
+
+def test_an_arm_that_stays_unplugged_is_given_up_in_one_line(agent, arm):
+    agent.run("wave", 1.0)
+    cable = Unplugged(arm, np.inf)
+    with pytest.raises(ArmError, match="still has torque, nothing reached it for 20 s: the port is gone; cut its power"):
+        agent.park()
+    assert arm.clock.now() - cable.since == pytest.approx(20.0, abs=0.05)
+
+
+def test_a_watchdog_that_falls_silent_stops_the_arm_at_once_and_parks_it_later(agent, arm):
+    silent = []
+    agent.beat = lambda: arm.clock.now() - silent[0] if silent else 0.0
+    result = agent.run("wave", 30.0, done=during(agent, 1.0, lambda: silent.append(arm.clock.now())))
+    assert [f.name for f in result.faults] == ["quiet_watchdog", "lost_watchdog"] and result.outcome == "parked"
+    held = next(t for t, mode in result.modes if mode == "hold")
+    assert held == pytest.approx(1.15, abs=0.02)
+    assert next(t for t, mode in result.modes if mode == "park") == pytest.approx(1.27, abs=0.03)
+
+
+def test_a_watchdog_that_comes_back_costs_a_pause(agent, arm):
+    silent = []
+    agent.beat = lambda: arm.clock.now() - silent[0] if silent and arm.clock.now() - silent[0] < 0.17 else 0.0
+    result = agent.run("wave", 5.0, done=during(agent, 1.0, lambda: silent.append(arm.clock.now())))
+    assert [f.name for f in result.faults] == ["quiet_watchdog"] and result.modes[-1][1] == "active"
 
 
 def test_stop_ends_a_run_by_parking(agent, arm):
