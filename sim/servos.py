@@ -21,7 +21,7 @@ SOFT = 0.05  # rad (or m), the error at which a motor without figures of its own
 
 @dataclass(frozen=True)
 class Servo:
-    """How a position servo moves a joint. Defaults describe an STS3215 with its stock gains."""
+    """How a position servo moves a joint. Defaults describe an STS3215 with its stock gains, but for its `lead`."""
 
     gain: float = 30.0  # 1/s, speed asked for a rad of error
     stiffness: float = 25.0  # N·m/rad: torque grows with the error, so a loaded joint sags; 0 is stall over `SOFT`
@@ -35,10 +35,11 @@ class Servo:
 
 # Stiffness of a Dynamixel: stall torque over the error at which its P gain asks for full PWM (ROBOTIS e-Manual:
 # KpP = P/128, in 0.113 % a count): P 800 on the XM430; 1500 on XL430 and XL330, as LeRobot sets it. Lead: stall torque
-# over no-load speed, the motor's own brake, over the stiffness.
+# over no-load speed, the motor's own brake, over the stiffness; for the STS3215 (0.62 N·m·s/rad by its data sheet)
+# the 0.60 that the Open Duck Mini project identified on real ones.
 SERVOS: dict[str, Servo] = {
     "": Servo(stiffness=0.0, friction=0.0, dead_band=0.0, backlash=0.0, lead=0.02, counts=2**20),
-    "sts3215": Servo(),
+    "sts3215": Servo(lead=0.024),
     "xl330-m288": Servo(stiffness=4.5, friction=0.04, dead_band=0.0015, backlash=0.006, lead=0.011),
     "xl430-w250": Servo(stiffness=12.0, friction=0.08, dead_band=0.0015, backlash=0.004, lead=0.018),
     "xm430-w350": Servo(15.0, 19.0, friction=0.15, dead_band=0.0015, backlash=0.003, lead=0.045),

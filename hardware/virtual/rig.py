@@ -146,9 +146,13 @@ class Rig:
             if part > 0.0:
                 torque[unit.joint] += part
                 # a servo follows what its own encoder says
-                gap = (drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign * drive.gain
-                goal[unit.joint] = q[unit.joint] + gap
+                goal[unit.joint] = q[unit.joint] + self._gap(unit)
         return goal, torque, share
+
+    @staticmethod
+    def _gap(unit: Unit) -> float:
+        """rad from where a servo takes itself to be to its goal, as strongly as its gain makes of it."""
+        return (unit.drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign * unit.drive.gain
 
     def _strength(self, index: int) -> float:
         """The share of its torque that a motor delivers at full voltage."""
@@ -184,6 +188,8 @@ class Rig:
             duty = pushed[joint] * part / self._stall[joint] / self._health(index)
             sensed.duty = min(max(duty, -1.0), 1.0) * unit.sign
             sensed.current = sensed.duty * self._stall_current[index]
+            if self.effects.on("motor", Kind.OFF, index) is not None:  # it is told to push, and nothing flows
+                sensed.duty = min(max(self._gap(unit) * JAM_STIFFNESS, -1.0), 1.0) * unit.drive.torque * unit.sign
             amperes.append(sensed.current)
         current = np.array(amperes)
         self._set_supply()
