@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,6 @@ import pytest
 from hardware.bus import Bus
 from hardware.port import BITS, SerialPort
 from hardware.protocols import messages
-from hardware.protocols.dynamixel2 import encode_fast
 from hardware.protocols.models import codec, table
 from hardware.protocols.tables import Unpacker
 from hardware.servo_arm import ServoArm
@@ -35,6 +33,7 @@ from robot import config
 from robot.arms import ArmModel
 from robot.arms.so101 import so101
 from robot.clock import WallClock, ticks
+from tests.bench.peers.recording import Recording
 from tests.hardware.small_arm import plain_arm
 
 pytestmark = pytest.mark.bench
@@ -197,42 +196,28 @@ def test_cycle_time_and_overhead_beside_dynamixel_sdk(dynamixels):
     })
 
 
-class AtOnce(SerialPort):
-    """The line of `SerialPort`, where an answer is there as soon as it is asked for: what is left is the driver."""
+class Replayed(SerialPort):
+    """The line of `SerialPort`, over the stand-in for a `serial.Serial` that the other drivers have in its place."""
 
-    def __init__(self, port: str, request: bytes, answer: bytes) -> None:
+    def __init__(self, port: str) -> None:
         super().__init__(port)
-        self._request, self._answer = request, answer
-        ours, self._servos = socket.socketpair()
-        self._fd, self._ours = ours.fileno(), ours
+        self._serial, self._fd = Recording(self._serial), -1
 
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if data == self._request:
-            self._servos.send(self._answer)
-
-    def forget(self) -> None:
-        """Take what was written off the line."""
-        self._servos.recv(4096)
-
-    def close(self) -> None:
-        super().close()
-        self._ours.close()
-        self._servos.close()
+    def replay(self) -> None:
+        self._serial.replaying = True
 
 
 def driver(kind: Kind, port: str) -> Times:
-    """What our driver takes when servos answer at once; the system's calls that carry the bytes are part of it."""
-    made = codec(table(kind.servo).protocol)
-    replies = [messages.Reply(k, 0, bytes(kind.block[1])) for k in IDS]
-    answer = encode_fast(replies) if kind.fast else b"".join(map(made.encode_reply, replies))
-    line = AtOnce(port, made.encode(messages.SyncRead(IDS, *kind.block, kind.fast)), answer)
-    bus, wall = Bus(line, made, WallClock()), []
+    """What our driver takes when servos answer at once."""
+    line, wall = Replayed(port), []
+    bus = Bus(line, codec(table(kind.servo).protocol), WallClock())
+    for _ in range(20):
+        kind.cycle(bus)
+    line.replay()
     for _ in range(CYCLES):
         start = time.perf_counter()
         assert kind.cycle(bus)
         wall.append(time.perf_counter() - start)
-        line.forget()
     line.close()
     return {"wall": wall, "cpu": wall, "lost": [0]}
 

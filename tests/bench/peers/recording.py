@@ -1,5 +1,7 @@
 """A serial line that lets cycles through, then answers at once what the servos said: what is left is the driver."""
 
+from __future__ import annotations
+
 from typing import Any
 
 
@@ -29,6 +31,15 @@ class Recording:
     @property
     def in_waiting(self) -> int:
         return len(self._left) if self.replaying else self._real.in_waiting
+
+    @property
+    def timeout(self) -> float | None:
+        return self._real.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        if not self.replaying:
+            self._real.timeout = seconds
 
     def flush(self) -> None:
         if not self.replaying:
