@@ -27,6 +27,7 @@ PATTERNED = ("3f 3f 2f 3f 1f 3f", "position", "normal", "place", "color", "frame
 PLAIN = ("3f 3f 8x 3f 1f 3f", "position", "normal", "color", "frame", "surface")
 BARE = ("3f 32x 1f 12x", "position", "frame")
 STRIDE = 15 * 4  # bytes
+GLOSSY, BROAD = 0.5, 0.75  # roughness below which a glint may lie between two corners; of the largest parts
 
 
 class Batch:
@@ -37,9 +38,9 @@ class Batch:
         self._frames = device.context.buffer(reserve=FRAMES * 48, dynamic=True)
         self._vertices: moderngl.Buffer | None = None
         self._faces: moderngl.Buffer | None = None
-        self._arrays: dict[tuple[bool, bool], moderngl.VertexArray] = {}
+        self._arrays: dict[tuple[bool, bool, bool], moderngl.VertexArray] = {}
         self._outline: moderngl.VertexArray | None = None
-        self._ranges: list[tuple[bool, int, int]] = []
+        self._ranges: list[tuple[bool, bool, int, int]] = []  # patterned, glossy, first corner and number of a draw
 
     def load(self, parts: Sequence[Part], layers: Sequence[int], largest: float) -> None:
         """Lay out `parts`; those of a half diagonal over `largest` (m) receive shadows and cast none.
@@ -50,9 +51,11 @@ class Batch:
             raise SceneError(f"a scene of over {FRAMES} bodies and links cannot be drawn")
         meshes = [mesh_of(part.shape) for part in parts]
         radii = [_extent(part, mesh) for part, mesh in zip(parts, meshes)]
-        # The largest come last: tables are mostly hidden, and what is hidden costs nothing. Plain and patterned parts
-        # are drawn by programs of their own, since looking up patterns is dear.
-        order = sorted(range(len(parts)), key=lambda i: (*_turn(radii[i] > largest, layers[i] > 0), radii[i]))
+        # The largest come last: tables are mostly hidden, and what is hidden costs nothing. Patterned and glossy parts
+        # are drawn by programs of their own, since patterns and glints are dear.
+        kinds = [(layer > 0, part.material.roughness < (BROAD if radius > largest else GLOSSY))
+                 for layer, part, radius in zip(layers, parts, radii)]
+        order = sorted(range(len(parts)), key=lambda i: (*_turn(radii[i] > largest, *kinds[i]), radii[i]))
         casting = [i for i in order if radii[i] <= largest]
         self._casters = np.array([parts[i].frame for i in casting], dtype=np.int64)
         self._middles = np.array([parts[i].shape.position for i in casting]).reshape(-1, 3, 1)
@@ -64,9 +67,9 @@ class Batch:
             first += len(rows[-1])
         self._casting = sum(map(len, faces[: len(casting)]))
         self._ranges, start = [], 0
-        for pattern, group in itertools.groupby(zip(order, faces), lambda pair: layers[pair[0]] > 0):
+        for kind, group in itertools.groupby(zip(order, faces), lambda pair: kinds[pair[0]]):
             count = sum(len(drawn) for _, drawn in group)
-            self._ranges.append((pattern, start, count))
+            self._ranges.append((*kind, start, count))
             start += count
         self._upload(np.concatenate(rows).tobytes(), np.concatenate(faces).tobytes())
 
@@ -102,8 +105,8 @@ class Batch:
 
     def surfaces(self, geometry: bool) -> None:
         """Draw everything into the current target."""
-        for pattern, first, count in self._ranges:
-            self._arrays[geometry, pattern].render(moderngl.TRIANGLES, count, first=first)
+        for pattern, gloss, first, count in self._ranges:
+            self._arrays[geometry, pattern, gloss].render(moderngl.TRIANGLES, count, first=first)
 
     def _forget(self) -> None:
         for thing in (*self._arrays.values(), self._outline, self._vertices, self._faces):
@@ -117,9 +120,9 @@ class Batch:
         self._frames.release()
 
 
-def _turn(large: bool, pattern: bool) -> tuple[bool, bool]:
-    """When a part is drawn: small before large, and all patterned ones on end."""
-    return large, pattern != large
+def _turn(large: bool, pattern: bool, gloss: bool) -> tuple[bool, bool, bool]:
+    """When a part is drawn: small before large, and those of one kind on end as far as may be."""
+    return large, pattern != large, gloss == large
 
 
 def _vertices(part: Part, mesh: Mesh, layer: int) -> Floats:

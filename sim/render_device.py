@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ class NoGlError(SteadyhandError):
 
 @dataclass(frozen=True)
 class Device:
-    """A context and its programs: of surfaces by (`geometry` wanted, patterned), of backdrops by `geometry` wanted."""
+    """A context and its programs: of surfaces by (`geometry` wanted, patterned, glossy), of backdrops by the first."""
 
     context: moderngl.Context
     shadow: moderngl.Program
-    surface: dict[tuple[bool, bool], moderngl.Program]
+    surface: dict[tuple[bool, bool, bool], moderngl.Program]
     backdrop: dict[bool, moderngl.Program]
     name: str
 
@@ -56,9 +57,10 @@ def _make() -> Device:
         define = "#define GEOMETRY 1\n" * geometry
         backdrop[geometry] = context.program(vertex_shader=shaders.BACKDROP_VERTEX,
                                              fragment_shader=shaders.BACKDROP_FRAGMENT % {"define": define})
-        for pattern in (False, True):
-            text = shaders.SURFACE_FRAGMENT % {"define": define + "#define PATTERN 1\n" * pattern}
-            surface[geometry, pattern] = context.program(vertex_shader=shaders.SURFACE_VERTEX, fragment_shader=text)
+        for pattern, gloss in itertools.product((False, True), repeat=2):
+            defined = {"define": define + "#define PATTERN 1\n" * pattern + "#define GLOSS 1\n" * gloss}
+            surface[geometry, pattern, gloss] = context.program(vertex_shader=shaders.SURFACE_VERTEX % defined,
+                                                                fragment_shader=shaders.SURFACE_FRAGMENT % defined)
     shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
     for program in (shadow, *surface.values(), *backdrop.values()):
         for block, slot in (("View", 0), ("Lights", 1), ("Frames", 2)):

@@ -33,34 +33,52 @@ vec3 moved(vec4 p) {
 }
 """
 
+_LOBE = """
+float lobe(vec3 facing, vec3 sun, vec3 to_eye, float power) {  // GGX; a power would cost a third of a pixel
+    vec3 h = sun * length(to_eye) + to_eye;                    // halfway, of any length
+    float across = max(dot(facing, h), 0.0), whole = dot(facing, facing) * dot(h, h);
+    float share = whole / (whole + power * (whole - across * across));
+    return share * share;
+}
+"""
+
 SHADOW_VERTEX = "#version 330\n" + _FRAME + _PLACE + """
 void main() { gl_Position = shade * vec4(moved(vec4(position, 1.0)), 1.0); }
 """
 
 SHADOW_FRAGMENT = "#version 330\nvoid main() {}\n"
 
-# Light that needs no more than the normal is worked out at the corners, exposure included: software rasterisers pay
-# by the pixel, and dearly for looking into a block.
-SURFACE_VERTEX = "#version 330\n" + _FRAME + _PLACE + """
+# Light is worked out at the corners, exposure included, and glints of what is rough with it: software rasterisers pay by
+# the pixel, and dearly for looking into a block. Only a glossy surface has its glint worked out at every pixel.
+SURFACE_VERTEX = "#version 330\n%(define)s\n" + _FRAME + _PLACE + _LOBE + """
 in vec3 normal; in vec2 place; in vec3 color; in vec3 surface;  // linear rgb; layer, roughness, specular
-out vec3 base; out vec3 key; out vec3 facing; out vec3 to_eye; out vec3 shaded; out vec2 uv;
-flat out vec3 finish; flat out vec3 sun; flat out vec3 shine;  // layer, exponent, frame; to the key light; its glint
+out vec3 base; out vec3 key; out vec3 shaded; out vec2 uv;
+flat out vec3 finish;                                            // layer, exponent, frame
+#ifdef GLOSS
+out vec3 facing; out vec3 to_eye; flat out vec3 sun; flat out vec3 shine;  // to the key light; its glint
+#else
+out vec3 glint;
+#endif
 void main() {
-    vec3 world = moved(vec4(position, 1.0));
-    facing = moved(vec4(normal, 0.0));
-    vec3 around = ambient.rgb * (0.72 + 0.28 * facing.z);
+    vec3 world = moved(vec4(position, 1.0)), n = moved(vec4(normal, 0.0)), e = eye.xyz - world;
+    vec3 around = ambient.rgb * (0.72 + 0.28 * n.z);
     for (int k = 0; k < int(ambient.w); ++k)
-        around += max(dot(facing, fill_direction[k].xyz), 0.0) * fill_color[k].rgb;
+        around += max(dot(n, fill_direction[k].xyz), 0.0) * fill_color[k].rgb;
     base = color * around * eye.w;
-    key = color * key_color.rgb * max(dot(facing, key_direction.xyz), 0.0) * eye.w;
-    to_eye = eye.xyz - world;
+    key = color * key_color.rgb * max(dot(n, key_direction.xyz), 0.0) * eye.w;
     uv = place;
-    shaded = (shade * vec4(world + facing * lift.x, 1.0)).xyz * 0.5 + 0.5;
-    float rough = max(surface.y * surface.y, 0.05);
-    float power = 1.0 / (rough * rough);
+    shaded = (shade * vec4(world + n * lift.x, 1.0)).xyz * 0.5 + 0.5;
+    float rough = max(surface.y * surface.y, 0.05), power = 1.0 / (rough * rough);
     finish = vec3(surface.x, power, frame);
-    sun = key_direction.xyz;
-    shine = key_color.rgb * surface.z * (power + 4.0) * 0.02 * eye.w;
+    vec3 gleam = key_color.rgb * surface.z * (power + 4.0) * 0.02 * eye.w;
+#ifdef GLOSS
+    facing = n; to_eye = e; sun = key_direction.xyz; shine = gleam;
+#else
+    glint = lobe(n, key_direction.xyz, e, power) * step(1e-4, key.r + key.g + key.b) * gleam;
+#ifndef PATTERN
+    key += glint;
+#endif
+#endif
     gl_Position = clip * vec4(world, 1.0);
 }
 """
@@ -74,23 +92,30 @@ vec3 develop(vec3 x) {
 SURFACE_FRAGMENT = "#version 330\n%(define)s\n" + _FRAME + """
 uniform sampler2DArray patterns;
 uniform sampler2DShadow shadows;
-in vec3 base; in vec3 key; in vec3 facing; in vec3 to_eye; in vec3 shaded; in vec2 uv;
-flat in vec3 finish; flat in vec3 sun; flat in vec3 shine;
+in vec3 base; in vec3 key; in vec3 shaded; in vec2 uv;
+flat in vec3 finish;
+#ifdef GLOSS
+in vec3 facing; in vec3 to_eye; flat in vec3 sun; flat in vec3 shine;
+#else
+in vec3 glint;
+#endif
 layout(location = 0) out vec4 rgb;
 #ifdef GEOMETRY
 layout(location = 1) out vec2 geometry;                // depth m, frame
 #endif
-""" + _DEVELOP + """
+""" + _LOBE + _DEVELOP + """
 void main() {
-    vec3 h = sun * length(to_eye) + to_eye;            // halfway, of any length
-    float across = max(dot(facing, h), 0.0), whole = dot(facing, facing) * dot(h, h);
-    float lobe = whole / (whole + finish.y * (whole - across * across));  // GGX; a power would cost a third of a pixel
-#ifdef PATTERN
-    float pattern = texture(patterns, vec3(uv, finish.x)).r;
-#else
+    vec3 direct = key;
     float pattern = 1.0;
+#ifdef PATTERN
+    pattern = texture(patterns, vec3(uv, finish.x)).r;
+    direct *= pattern;
 #endif
-    vec3 direct = pattern * key + lobe * lobe * step(1e-4, key.r + key.g + key.b) * shine;
+#ifdef GLOSS
+    direct += lobe(facing, sun, to_eye, finish.y) * step(1e-4, key.r + key.g + key.b) * shine;
+#elif defined(PATTERN)
+    direct += glint;
+#endif
     rgb = vec4(develop(pattern * base + texture(shadows, shaded) * direct), 1.0);
 #ifdef GEOMETRY
     geometry = vec2(1.0 / gl_FragCoord.w, finish.z);
