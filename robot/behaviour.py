@@ -84,10 +84,12 @@ class Behaviour:
         if self.mode is Mode.LIMP:
             return None
         if self._unheard is not None:
-            return self._let_go(s.now)
+            self._let_go(s.now)
+            return None
         response = max(verdict.response, self._floor, Response.PARK if self.finishing else Response.NONE)
         if response is Response.RELAX:
-            return self._let_go(s.now)
+            self._let_go(s.now)
+            return None
         if response >= Response.HOLD:
             self._quiet = s.now
             self._worsen(response, s)
@@ -240,13 +242,15 @@ class Behaviour:
         if not (self.mover.still and np.abs(self.mover.q - s.spec.park).max() < NEAR):
             if s.now - self._held < PARKING or self.mode is not Mode.PARK:
                 return target
-            return self._let_go(s.now)  # something keeps it from getting there, and it may not push for ever
+            self._let_go(s.now)  # something keeps it from getting there, and it may not push for ever
+            return None
         if self._floor < Response.PARK and self._try_recovery(s, verdict):
             return target
         if verdict.response < Response.PARK and self._floor < Response.PARK and not self.finishing:
             self.mode, self._held = Mode.HOLD, s.now
             return target
-        return self._let_go(s.now)
+        self._let_go(s.now)
+        return None
 
     def _let_go(self, now: float) -> None:
         """Torque off. An arm whose port is gone holds the last it was told: the port is opened again and again."""

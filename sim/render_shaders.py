@@ -48,8 +48,8 @@ void main() { gl_Position = shade * vec4(moved(vec4(position, 1.0)), 1.0); }
 
 SHADOW_FRAGMENT = "#version 330\nvoid main() {}\n"
 
-# Light is worked out at the corners, exposure included, and glints of what is rough with it: software rasterisers pay by
-# the pixel, and dearly for looking into a block. Only a glossy surface has its glint worked out at every pixel.
+# Light is worked out at the corners, exposure included, and glints of what is rough with it: software rasterisers pay
+# by the pixel, and dearly for looking into a block. Only a glossy surface has its glint worked out at every pixel.
 SURFACE_VERTEX = "#version 330\n%(define)s\n" + _FRAME + _PLACE + _LOBE + """
 in vec3 normal; in vec2 place; in vec3 color; in vec3 surface;  // linear rgb; layer, roughness, specular
 out vec3 base; out vec3 key; out vec3 shaded; out vec2 uv;

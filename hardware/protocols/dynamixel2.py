@@ -149,12 +149,9 @@ def encode(op: Op) -> bytes:
     match op:
         case messages.SyncRead(ids, address, size, fast):
             return pack(BROADCAST, FAST_SYNC_READ if fast else SYNC_READ, _u16(address, size) + bytes(ids))
-        case messages.SyncWrite(address, rows):
-            size = len(rows[0][1]) if rows else 0
-            if any(len(data) != size for _, data in rows):
-                raise BusError("a sync write needs data of one length for every servo")
-            body = b"".join(bytes((servo,)) + data for servo, data in rows)
-            return pack(BROADCAST, SYNC_WRITE, _u16(address, size) + body)
+        case messages.SyncWrite(address):
+            size, rows = op.packed()
+            return pack(BROADCAST, SYNC_WRITE, _u16(address, size) + rows)
         case messages.Ping(servo):
             return pack(servo, PING)
         case messages.Read(servo, address, size):

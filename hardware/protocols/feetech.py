@@ -24,8 +24,9 @@ def encode(op: Op) -> bytes:
     match op:
         case messages.SyncRead(ids, address, size):
             return envelope.pack(BROADCAST, SYNC_READ, bytes((address, size, *ids)))
-        case messages.SyncWrite(address, rows):
-            return envelope.pack(BROADCAST, SYNC_WRITE, _rows(address, rows))
+        case messages.SyncWrite(address):
+            size, rows = op.packed()
+            return envelope.pack(BROADCAST, SYNC_WRITE, bytes((address, size)) + rows)
         case messages.Ping(servo):
             return envelope.pack(servo, PING)
         case messages.Read(servo, address, size):
@@ -39,17 +40,6 @@ def encode(op: Op) -> bytes:
         case messages.Other(servo, instruction, params) if instruction != BOOT_LOADER:
             return envelope.pack(servo, instruction, params)
     raise BusError(f"a Feetech STS servo must not be sent {op}: it has no such instruction that is safe")
-
-
-def _rows(address: int, rows: tuple[tuple[int, bytes], ...]) -> bytes:
-    size = len(rows[0][1]) if rows else 0
-    out = bytearray((address, size))
-    for servo, data in rows:
-        if len(data) != size:
-            raise BusError("a sync write needs data of one length for every servo")
-        out.append(servo)
-        out += data
-    return bytes(out)
 
 
 def decode(servo: int, instruction: int, body: bytes) -> Op | Damage:

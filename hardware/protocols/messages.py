@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
+from robot.errors import BusError
+
 BROADCAST = 0xFE
 
 
@@ -62,6 +64,16 @@ class SyncWrite(NamedTuple):
 
     address: int
     rows: tuple[tuple[int, bytes], ...]
+
+    def packed(self) -> tuple[int, bytes]:
+        """The length of a row's data, and all rows as every protocol sends them. Raises `BusError` for uneven ones."""
+        size, out = len(self.rows[0][1]) if self.rows else 0, bytearray()
+        for servo, data in self.rows:
+            if len(data) != size:
+                raise BusError("a sync write needs data of one length for every servo")
+            out.append(servo)
+            out += data
+        return size, bytes(out)
 
 
 class BulkRead(NamedTuple):
