@@ -71,7 +71,7 @@ class Behaviour:
         """
         self.arm.engage()
         self.mover.seed(self.arm.goal)
-        self._floor, self._attempt, self.finishing = Response.NONE, None, False
+        self._floor, self._attempt, self._unheard, self.finishing = Response.NONE, None, None, False
         self._begin_active(now)
         if home and np.abs(self.arm.goal - self.arm.spec.home)[:-1].max() > AT_HOME:
             self.mode, self._way = Mode.HOME, [self.arm.spec.home]

@@ -165,6 +165,8 @@ def test_an_arm_that_stays_unplugged_is_given_up_in_one_line(agent, arm):
     with pytest.raises(ArmError, match="has torque, nothing reached it for 20 s: the port is gone; cut its power"):
         agent.park()
     assert arm.clock.now() - cable.since == pytest.approx(20.0, abs=0.05)
+    arm.relax, arm.reopen = cable.relax, lambda: None
+    assert agent.run("wave", 5.0).outcome == "timeout" and arm.torque  # plugged in again, it may work as ever
 
 
 def test_a_watchdog_that_falls_silent_stops_the_arm_at_once_and_parks_it_later(agent, arm):
