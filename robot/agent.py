@@ -173,6 +173,13 @@ class Agent:
             self._rest_voltage = float(np.nanmedian(state.voltage))
         return self._judge(self._snapshot(now, state, 0.0), self.arm.goal)
 
+    def forgive(self) -> tuple[str, ...]:
+        """Let go of faults that the arm mends by itself, where they have gone; returns their names."""
+        freed = self.supervisor.reset(f.name for f in self.supervisor.faults if f.recover is not None)
+        if freed:
+            self.recorder.event(self.clock.now(), "reset", names=list(freed))
+        return freed
+
     def _judge(self, snapshot: Snapshot, sent: Array) -> Verdict:
         self.verdict = verdict = self.supervisor.update(snapshot)
         self._previous = snapshot.state
@@ -247,9 +254,7 @@ class Agent:
         self._stood.clear()
         self.eyes.forget()
         self.check()
-        freed = self.supervisor.reset(f.name for f in self.supervisor.faults if f.recover is not None)
-        if freed:  # what it mends by itself, and has gone since it stood against something when it parked
-            self.recorder.event(self.clock.now(), "reset", names=list(freed))
+        if self.forgive():  # what has gone since it stood against something when it parked
             self.check()
         self._open = {}
         if not self.verdict.may_engage:

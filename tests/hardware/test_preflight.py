@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,43 @@ def test_a_policy_that_never_answers_is_refused():
     agent.planner.latency = 1e6
     with pytest.raises(ArmError, match="no answer in 20 s"):
         preflight.require(preflight.inspect(agent))
+
+
+class Falling(JointArm):
+    """A limp arm on its way down for `seconds`."""
+
+    def __init__(self, clock, seconds):
+        super().__init__(clock)
+        self.until = clock.now() + seconds
+
+    def read(self):
+        falls = 2.0 if self.clock.now() < self.until else 0.0
+        return replace(super().read(), dq=np.full(len(self.spec.names), falls))
+
+
+class Swung(Lens):
+    """Carried by the arm: its pictures change wildly while that falls."""
+
+    def __init__(self, clock, until):
+        super().__init__(clock)
+        self.until = until
+
+    def read(self, max_age):
+        swings = self.clock.now() < self.until
+        self.dark = swings and not self.dark
+        frame = super().read(max_age)
+        return replace(frame, rgb=np.full_like(frame.rgb, 255)) if swings and not self.dark else frame
+
+
+@pytest.mark.parametrize("seconds, refused", [(0.0, False), (0.5, False), (1.5, False), (1.79, False), (9.0, True)])
+def test_an_arm_that_falls_is_looked_at_again_when_it_lies(seconds, refused):
+    clock = SimClock()
+    arm = Falling(clock, seconds)
+    agent = Agent(Guard(arm, clock), {"wrist": Swung(clock, seconds)}, InlinePlanner(Waver(), clock), Supervisor(),
+                  clock, rate=100.0)
+    failed = [c.name for c in preflight.inspect(agent) if not c.ok]
+    assert failed == (["garbled_camera"] if refused else [])
+    assert clock.now() < 4.0
 
 
 def test_a_policy_process_says_what_it_misses(tmp_path):
