@@ -14,7 +14,7 @@ from hardware.rescue import Servos
 from hardware.virtual.bus import VirtualBus, VirtualPort
 from hardware.virtual.plant import JointPlant
 from hardware.virtual.rig import Rig
-from hardware.watchdog import GRACE, Judge, Kennel, Terms, Watchdog, main, terms_from
+from hardware.watchdog import Judge, Kennel, Terms, Watchdog, main, terms_from
 from robot.arms.so101 import so101
 from robot.clock import WallClock
 from robot.errors import ArmError, BusError
@@ -86,8 +86,8 @@ def test_grace_is_bounded(table):
     arm(table)
     table.look(0.1, beats=0.01)
     table.words[Word.GRACE] = 1
-    assert table.look(GRACE - 0.1) is None
-    assert "no heartbeat" in table.look(1.0)
+    assert table.look(2.9) is None
+    assert "no heartbeat for 3.0" in table.look(1.0)
 
 
 def test_too_many_beats_are_as_wrong_as_none(table):
@@ -126,6 +126,14 @@ def test_arming_anew_forgets_what_was_before():
     judge.see(0.1, 5, False)
     assert judge.see(9.0, 2, True) is None  # neither late nor backwards
     assert judge.see(9.1, 2, True) is None
+
+
+def test_a_loop_that_has_worked_for_long_is_judged_by_its_last_half_second():
+    judge = Judge(0.2, 100.0)
+    for k in range(400):  # two beats come at once now and then, as after a moment's delay
+        assert judge.see(7200.0 + 0.01 * k, 720_000 + k + k % 2, True) is None
+    reasons = [judge.see(7204.0 + 0.005 * k, 720_400 + 2 * k, True) for k in range(120)]
+    assert next(r for r in reasons if r) == "200 heartbeats in 0.50 s: the loop races"
 
 
 # ---------------------------------------------------------------- watching
@@ -181,6 +189,21 @@ def test_a_mute_servo_leaves_the_others_in_good_hands(table, caplog):
     table.clock.wait(table.clock.now() + 0.1)
     assert table.dog.take_over("a test") is Stage.LIMP
     assert table.dog.story.held == 5 and "only 5 of 6" in caplog.text
+
+
+def test_five_attempts_are_made_to_stop_every_servo(table, monkeypatch):
+    answers = [2, 3, 4, 5, 6]
+    monkeypatch.setattr(table.dog.rescue, "stop", lambda: answers.pop(0))
+    table.dog._stop()
+    assert table.dog.story.held == 6 and not answers
+    answers[:] = [1, 1, 1, 1, 1, 6]
+    table.dog._stop()
+    assert table.dog.story.held == 1 and answers == [6]
+
+
+def test_unless_told_otherwise_it_holds_for_two_seconds_and_expects_a_hundred_beats():
+    terms = Terms("virtual", 1_000_000, SERVOS)
+    assert (terms.timeout, terms.rate, terms.hold, terms.park) == (0.2, 100.0, 2.0, True)
 
 
 def test_a_line_that_is_gone_is_said(table):
