@@ -190,6 +190,31 @@ def test_what_is_outside_the_range_is_clamped_and_counted(guard, clock):
     assert guard.interventions.total == guard.interventions.clamped
 
 
+def test_every_target_outside_the_range_counts_once(arm, clock):
+    guard = Guard(arm, clock, jump=9.0)
+    guard.engage()
+    drive(guard, clock, SPEC.upper + 0.1, 0.02)
+    assert guard.interventions.clamped == 2
+
+
+def test_a_target_that_stands_is_not_passed(guard, clock):
+    guard.engage()
+    target = HOME + np.array([0.9, 0, 0, 0, 0, 0])
+    sent = drive(guard, clock, target, 1.5)
+    assert sent[:, 0].max() <= target[0] + 1e-9 and sent[-1, 0] == pytest.approx(target[0], abs=1e-3)
+
+
+def test_a_joint_that_was_not_heard_but_is_found_where_it_should_be_keeps_its_goal(guard, arm, clock):
+    guard.engage()
+    goal = drive(guard, clock, HOME + 0.01, 0.3)[-1]
+    arm.silent[:] = True
+    clock.wait(clock.now() + 0.1)
+    guard.read()
+    arm.silent[:] = False
+    guard.read()
+    assert np.array_equal(guard.goal, goal)
+
+
 def test_a_scene_without_trouble_counts_nothing(guard, clock):
     guard.engage()
     drive(guard, clock, HOME + 0.05, 0.5)
