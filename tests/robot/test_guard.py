@@ -83,7 +83,7 @@ def test_a_start_outside_the_range_comes_back_in_slowly():
 
 def test_a_target_that_moves_faster_than_the_arm_may_is_not_followed_that_fast():
     fastest, middle = SPEC.speed, (SPEC.lower + SPEC.upper) / 2.0
-    _, speed = limit(middle + 1.1 * fastest * 0.01, middle, fastest, 0.01, SPEC, drift=1.1 * fastest)
+    _, speed = limit(middle + 1.05 * fastest * 0.01, middle, fastest, 0.01, SPEC, drift=1.05 * fastest)
     assert speed[0] <= fastest[0]
 
 
