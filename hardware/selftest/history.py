@@ -15,6 +15,7 @@ from hardware.selftest.sheet import QUESTIONS, Sheet, Verdict
 
 LENGTH = 20  # runs that are compared
 FEWEST = 3  # earlier runs before there is a trend
+SHARE = 1 / 3  # of a limit: less is no news; of the noise allowed at rest it is just above one count of an encoder
 WATCHED = ("joints/tracking", "joints/hold", "joints/backlash", "joints/friction", "joints/overshoot", "joints/sag",
            "communication/answers", "sensors/noise")
 
@@ -80,4 +81,4 @@ def _usual(before: list[float], key: str) -> float:
     q = QUESTIONS[key]
     middle = float(np.median(before))
     scatter = float(np.median(np.abs(np.array(before) - middle)))
-    return middle + max(6.0 * scatter, 0.2 * q.warn * q.scale)
+    return middle + max(6.0 * scatter, SHARE * q.warn * q.scale)

@@ -282,6 +282,16 @@ def test_wear_shows_before_it_fails(tmp_path):
     assert "elbow_flex: 1.2" in worn.lines[-1].text and "wrist_flex" not in worn.lines[-1].text
 
 
+def test_one_count_of_an_encoder_is_no_wear(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    for counts in (0, 0, 0, 1):
+        sheet = Sheet()
+        sheet.number("sensors/noise", {"gripper": counts * 2.0 * np.pi / 4096})
+        history.compare(history.load(path), sheet)
+        assert sheet.troubled() == []
+        history.append(path, sheet)
+
+
 def test_a_damaged_history_is_read_as_far_as_it_goes(tmp_path):
     path = tmp_path / "runs.jsonl"
     history.append(path, run_with(0.3))
