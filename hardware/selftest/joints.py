@@ -294,6 +294,8 @@ def _stopped(session: Session, sheet: Sheet, stop: Resists) -> None:
     """Hold at once, then lower the arm if the other joints let us."""
     if stop.leap:
         sheet.number("joints/jumps", {session.names[stop.joint]: stop.leap}, stop.why)
+    elif (why := sheet.explained.get(session.names[stop.joint])) is not None:
+        sheet.skip("joints/follows", f"{stop.why}; motion ended at once; not judged: {why}")
     else:
         sheet.state("joints/follows", False, f"{stop.why}; motion ended at once")
     if stop.leap:

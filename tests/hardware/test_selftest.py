@@ -242,6 +242,15 @@ def test_a_camera_fault_shows_in_its_line_only(fault, line):
     assert "wrist" in next(row for row in sheet.lines if row.key == line).text
 
 
+def test_a_joint_that_stands_still_for_its_gain_is_told_of_once():
+    desk = Desk("config 2 wrong")
+    sheet = desk.wire()
+    joints.run(desk.model, desk.connect, desk.clock, sheet)
+    assert sheet.troubled() == ["configuration/registers"]
+    told = next(line for line in sheet.lines if line.key == "joints/follows")
+    assert told.verdict is Verdict.SKIP and "its registers were changed" in told.text
+
+
 # ---------------------------------------------------------------- the sheet, trends, the page
 @pytest.mark.parametrize("degrees, verdict", [(1.0, Verdict.PASS), (3.0, Verdict.WARN), (6.0, Verdict.FAIL),
                                               (float("nan"), Verdict.FAIL)])
