@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from hardware import calibration
+from hardware.protocols.tables import RAD_PER_COUNT
 from hardware.selftest.sheet import QUESTIONS, Sheet, Verdict
 
 LENGTH = 20  # runs that are compared
 FEWEST = 3  # earlier runs before there is a trend
-SHARE = 1 / 3  # of a limit: less is no news; of the noise allowed at rest it is just above one count of an encoder
+FINEST = 1.5 * RAD_PER_COUNT  # rad, more than an encoder's reading may flicker by
 WATCHED = ("joints/tracking", "joints/hold", "joints/backlash", "joints/friction", "joints/overshoot", "joints/sag",
            "communication/answers", "sensors/noise")
 
@@ -77,8 +78,9 @@ def series(runs: list[dict[str, Any]], key: str, name: str) -> list[float]:
 
 
 def _usual(before: list[float], key: str) -> float:
-    """The largest value that is no news: far outside the scatter of earlier runs, and a fair share of the limit."""
+    """The largest value that is no news: far outside the scatter of earlier runs, and a fair share of the limit;
+    of an angle, more than encoders can tell."""
     q = QUESTIONS[key]
     middle = float(np.median(before))
     scatter = float(np.median(np.abs(np.array(before) - middle)))
-    return middle + max(6.0 * scatter, SHARE * q.warn * q.scale)
+    return middle + max(6.0 * scatter, 0.2 * q.warn * q.scale, FINEST * q.scale if q.unit == "°" else 0.0)
