@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -18,6 +19,7 @@ DOWN = np.array([0.0, 0.0, -1.0])
 WOUND = 0.02  # rad, so near to its limit the wrist turns no further
 RELEASE = 0.25  # rad, how much wider than what it held the gripper lets go, at most a third of its range
 ASTRAY, PATIENCE, RISE = 0.015, 10, 6  # m, periods: an arm so far from its reference, or that pushes, rises for some
+LATE = 5  # periods, by which an arm may trail its reference: what deploys it smooths, delays and follows
 NEAR = 0.010  # m, the arm is where its reference goes
 STILL = 0.03  # rad a period, slower than this counts as standing
 PUSH = 0.7  # of all a motor has, more than any load takes and less than servos put up with for long (0.8 for 2 s)
@@ -67,7 +69,8 @@ class Hand:
         self.closing = 0  # periods since the gripper began to close
         self.released = 0  # periods since it began to let go
         self.rising = 0  # periods for which it still rises from what it ran against
-        self._astray = 0  # periods since the arm was last where its reference is, and did not push
+        self._way: deque[Array] = deque(maxlen=LATE)  # (3,) m, tips of the latest references
+        self._astray = 0  # periods since the arm was last where its reference is or just was, and did not push
         self.taken = 0.0  # m, height of what it closed on
 
     # ------------------------------------------------------------ a period
@@ -84,7 +87,8 @@ class Hand:
         sags = (np.abs(self._step) < STILL) & ~self._pushes
         self.bias = np.clip(self.bias + np.where(sags, 0.25 * lag, 0.0), -0.08, 0.08)
         self._before = self.ref[:-1].copy()
-        astray = float(np.linalg.norm(self.chain.pose(self.q[:-1])[:3, 3] - self.tip[:3, 3])) > ASTRAY
+        self._way.append(self.tip[:3, 3].copy())
+        astray = float(np.linalg.norm(np.array(self._way) - self.chain.pose(self.q[:-1])[:3, 3], axis=1).min()) > ASTRAY
         self._astray = self._astray + 1 if astray or self._pushes.any() else 0
         if self._astray > PATIENCE:  # something is in the way
             self.ref[:-1], self.bias[:], self._astray, self.rising = self.q[:-1], 0.0, 0, RISE

@@ -17,6 +17,7 @@ __all__ = ["CATALOGUE", "Budget", "Fault", "fault"]
 
 Mask = NDArray[np.bool_]  # (J,)
 UNREACHED = int(Health.SILENT | Health.CORRUPT | Health.LIMP | Health.REBOOTED)
+TRAIL = 0.2  # s, by which a joint on its way trails its goal: servos brake for where it is, not for where it goes
 PERSON = Budget(0, 300.0)  # only a person can mend it
 
 
@@ -183,9 +184,11 @@ def overload(s: Snapshot) -> str | None:
 
 @fault(Response.RETREAT, after=0.3, clears=Clears.ON_RESET, budget=PERSON, group="mechanical")
 def blocked(s: Snapshot) -> str | None:
-    """A joint is far from its goal: something is in the way. The arm goes back; a person must look."""
-    bad = _driven(s) & (np.abs(s.goal - s.state.q) > 0.3)
-    return f"far from the goal: {_named(s, bad, s.goal - s.state.q, ' rad')}" if bad.any() else None
+    """A joint is far from its goal, and not because it is still on its way: something is in the way. The arm goes
+    back; a person must look."""
+    left = s.goal - s.state.q
+    bad = _driven(s) & (np.abs(left) - TRAIL * np.maximum(s.state.dq * np.sign(left), 0.0) > 0.3)
+    return f"far from the goal: {_named(s, bad, left, ' rad')}" if bad.any() else None
 
 
 @fault(Response.HOLD, after=0.4, clears=Clears.ON_RESET, recover="retreat_and_retry", budget=Budget(2, 300.0),

@@ -76,6 +76,34 @@ def test_picks_up_again_what_it_lost(world):
     assert lost and world.success()
 
 
+@pytest.mark.parametrize("late", [1, 2])
+def test_an_arm_that_trails_its_reference_ran_into_nothing(world, late):
+    """What deploys a target smooths and delays it; the hand that took that for an obstacle let go of what it held."""
+    world.reset(5)
+    expert, sent, letting_go = Expert(), [], 0
+    expert.reset(world)
+    for _ in range(200):
+        sent.append(expert.act())
+        letting_go += expert.hand.rising > 0
+        world.step(sent[max(len(sent) - 1 - late, 0)])
+        if world.success():
+            break
+    assert world.success() and not letting_go
+
+
+def test_an_arm_that_something_holds_up_on_its_way_lets_go_and_rises(world, monkeypatch):
+    world.reset(5)
+    expert = Expert()
+    expert.reset(world)
+    state = world.arm.read()
+    monkeypatch.setattr(world.arm, "read", lambda: state)
+    periods = 0
+    while not expert.hand.rising and periods < 40:
+        expert.act()
+        periods += 1
+    assert expert.hand.rising and periods * PERIOD < 2.5
+
+
 def test_targets_respect_limits_and_speed(world):
     world.reset(5)
     expert = Expert()

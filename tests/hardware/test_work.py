@@ -14,6 +14,7 @@ import pytest
 from hardware import campaign, work
 from hardware.campaign_cases import CASES
 from hardware.campaign_table import summary
+from hardware.lab import Workshop
 from robot import config
 from robot.errors import ConfigError
 
@@ -73,6 +74,13 @@ def test_a_shift_that_was_killed_repeats_and_forgets_no_piece(tmp_path, whole):
     assert kills == 2
     assert (out / work.LOG_FILE).read_text() == (whole / work.LOG_FILE).read_text()
     assert (out / work.RESULT).read_text() == (whole / work.RESULT).read_text()
+
+
+@pytest.mark.parametrize("number", [1, 7])  # long carries, and a wrist that turns round at full speed
+def test_a_kit_is_filled_where_nothing_fails(tmp_path, number):
+    settings = work._with_job(config.resolve("work", ["job=kitting", "faults_per_hour=0", "renderer=tiny"]))
+    piece = work.work(Workshop.of(settings, tmp_path), number, 0.0, [])
+    assert piece.success and piece.outcome == "done" and not piece.seen and piece.ended < 45.0
 
 
 def test_only_faults_that_came_before_a_piece_was_done_count(whole):

@@ -173,3 +173,16 @@ def test_a_joint_that_pushes_for_a_moment_is_at_work_and_one_that_goes_on_is_sta
     assert not any(seen[k] for k in range(75))  # 0.3 s of pushing, then 0.4 s once more
     assert seen[77] == ("stalled",)
     assert 0.25 + s.by_name("stalled").after < 0.8  # a jam is noticed before its deadline in the campaign
+
+
+@pytest.mark.parametrize(("left", "pace", "blocked"), [
+    (0.35, 0.0, True), (-0.35, 0.0, True), (0.25, 0.0, False),
+    (0.45, 2.0, False), (-0.45, -2.0, False),  # it trails a goal that moves at its own pace
+    (0.35, -2.0, True),  # it is driven away
+    (0.75, 2.0, True),
+])
+def test_a_joint_on_its_way_is_not_blocked(left, pace, blocked):
+    s, one = Supervisor([CATALOGUE["blocked"]]), np.eye(N)[4]
+    far = replace(CALM, goal=SPEC.home + one * left, state=replace(STATE, dq=one * pace))
+    s.update(far)
+    assert s.update(replace(far, now=0.31)).active == (("blocked",) if blocked else ())
