@@ -114,7 +114,7 @@ class SimArm:
         self._goal, self._on = memory.goal.copy(), memory.on
         self._queue.clear()
         self._queue.extend(memory.queue)
-        self.servos.side, self.servos.last = memory.side.copy(), memory.last.copy()
+        self.servos.recall(memory.side.copy(), memory.last.copy())
 
 
 @option("arm", "sim")

@@ -85,8 +85,7 @@ class Servos:
         if driver:
             self.limit[-1] = min(self.limit[-1], PINCH * self.ratio[-1])
         self._figures([_servo(model, j.model) for j in model.joints], wear)
-        self.side = [0.0] * len(self.index)  # which side of its backlash each joint lies on
-        self.last = [0.0] * len(self.index)  # rad, the goal before this one
+        self.recall([0.0] * len(self.index), [0.0] * len(self.index))
 
     def _figures(self, servos: list[Servo], wear: Wear) -> None:
         def row(key: str) -> Array:
@@ -98,9 +97,11 @@ class Servos:
         self.dead_band, self.play = row("dead_band") * wear.dead_band, 0.5 * (row("backlash") * wear.backlash)
         self.lead = row("lead")
         self.top, self.count = self.speed * wear.speed, 2 * np.pi / row("counts")
-        spec = self.model.spec
-        columns = (self.ratio, self.play, self.lead, self.dead_band, self.gain, self.top, self.friction, self.stiffness,
-                   spec.lower - SLACK, spec.upper + SLACK)
+        # What `drive` needs of each joint, in the units of the joint that Bullet drives: a rack's are not the model's.
+        spec, ratio = self.model.spec, self.ratio
+        self._play = (self.play * ratio).tolist()
+        columns = (ratio, self.lead, self.dead_band * ratio, self.gain, self.top * ratio, self.friction / ratio,
+                   self.stiffness / ratio**2, (spec.lower - SLACK) * ratio, (spec.upper + SLACK) * ratio)
         self._rows = np.column_stack(columns).tolist()
         damping = row("damping")
         for k, value in [*zip(self.index, damping), *((f[0], damping[f[1]]) for f in self.follow)]:
@@ -118,7 +119,12 @@ class Servos:
             pybullet.resetJointState(self.id, k, float(angle), physicsClientId=self.scene.client)
         for k, of, ratio in self.follow:
             pybullet.resetJointState(self.id, k, float(q[of]) * ratio, physicsClientId=self.scene.client)
-        self.last, self.side = np.asarray(q, dtype=float).tolist(), [0.0] * len(self.index)
+        self.recall([0.0] * len(self.index), np.asarray(q, dtype=float).tolist())
+
+    def recall(self, side: list[float], last: list[float]) -> None:
+        """Lie on these sides of the play (-1, 0 or 1), after these goals (rad)."""
+        self.side, self.last = side, last
+        self._shift = [which * play for which, play in zip(side, self._play)]  # in the driven joints' units
 
     def drive(self, goal: Array, limit: Array) -> None:
         """Set the motors for one physics step towards `goal` (J,) rad; `limit` (J,) N·m, 0 is limp.
@@ -126,38 +132,47 @@ class Servos:
         End stops hold: Bullet's own limits halt a joint that moves into them, but a contact may creep it past them, and
         no torque of ours brings it back while the contact lasts.
         """
-        states = pybullet.getJointStates(self.id, self.index, self.scene.client)
-        wanted, side = np.asarray(goal, dtype=float).tolist(), self.side
-        speeds, forces = [], []
         # Floats and comparisons, not arrays, `min` and `max`: for half a dozen joints they are several times as fast,
         # and this runs 240 times a second.
-        for k, (state, there, before, most, row) in enumerate(
-                zip(states, wanted, self.last, limit.tolist(), self._rows)):
-            ratio, play, lead, dead_band, gain, top, friction, stiffness, lower, upper = row
-            angle, moved = state[0] / ratio, there - before
-            if moved > 1e-6:
-                side[k] = 1.0
-            elif moved < -1e-6:
-                side[k] = -1.0
+        states = pybullet.getJointStates(self.id, self.index, self.scene.client)
+        wanted = goal.tolist()
+        if wanted != self.last:
+            self._turn(wanted)
+        speeds, forces = [], []
+        for state, there, shift, most, row in zip(states, wanted, self._shift, limit.tolist(), self._rows):
+            ratio, lead, dead_band, gain, top, friction, stiffness, lower, upper = row
+            angle = state[0]
             if not lower <= angle <= upper:
                 angle = min(max(angle, lower), upper)
-                pybullet.resetJointState(self.id, self.index[k], angle * ratio, 0.0, physicsClientId=self.scene.client)
-            error = there - angle - side[k] * play - lead * state[1] / ratio
+                pybullet.resetJointState(self.id, self.index[len(forces)], angle, 0.0,
+                                         physicsClientId=self.scene.client)
+            error = there * ratio - angle - shift - lead * state[1]
             size = abs(error)
-            speed, force = gain * error, friction + stiffness * size
-            if speed > top:
+            speed, force, most = gain * error, friction + stiffness * size, most / ratio
+            if size <= dead_band:
+                speed = 0.0
+            elif speed > top:
                 speed = top
             elif speed < -top:
                 speed = -top
-            speeds.append(speed * ratio if size > dead_band else 0.0)
-            forces.append((most if force > most else force) / ratio)
-        self.last = wanted
+            speeds.append(speed)
+            forces.append(most if force > most else force)
         pybullet.setJointMotorControlArray(self.id, self.index, pybullet.VELOCITY_CONTROL, targetVelocities=speeds,
                                            forces=forces, physicsClientId=self.scene.client)
         for k, of, ratio in self.follow:
             there = states[of][0] / self._rows[of][0] * ratio
             pybullet.setJointMotorControl2(self.id, k, pybullet.POSITION_CONTROL, targetPosition=there,
                                            force=RACK * float(limit[of]) / ratio, physicsClientId=self.scene.client)
+
+    def _turn(self, wanted: list[float]) -> None:
+        """Goals moved to `wanted`: joints cross their play where they turned round."""
+        side = self.side
+        for k, (there, before) in enumerate(zip(wanted, self.last)):
+            if there - before > 1e-6:
+                side[k] = 1.0
+            elif there - before < -1e-6:
+                side[k] = -1.0
+        self.recall(side, wanted)
 
 
 def _servo(model: ArmModel, name: str) -> Servo:
