@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hardware.protocols.tables import RAD_PER_COUNT
 from hardware.virtual import faults
 from hardware.virtual.rig import Rig
-from robot.interfaces import ArmSpec, Array, Plant
+from robot.interfaces import ArmSpec, Plant
 
-Mask = NDArray[np.bool_]  # (J,)
 LOOK = 0.005  # s between two looks
 WINDOW = 10  # looks over which speed, acceleration and force are taken: what gears can feel
 REST = 20  # looks that make a rest
+ROWS = 2 * WINDOW + 1  # looks that are remembered, and that a rest lies between
 DRIFT = 0.015  # rad, by which a joint at rest may hunt about its goal
 STRAY = 0.1  # rad from its goal, about where a servo begins to drive its joint faster than the arm's own speed
 
@@ -76,33 +76,41 @@ class Monitor:
     rested: float = np.inf  # s, since when every joint stands still; inf while one moves
 
     def __post_init__(self) -> None:
+        spec = self.spec
+        self._bounds = np.column_stack((spec.lower, spec.upper, spec.speed, spec.acceleration)).tolist()
         self.forget()
 
     def forget(self) -> None:
         """The scene was put anew: no motion leads from before to now."""
         joints = len(self.spec.names)
-        self._q: Array = np.zeros((REST + 1, joints))  # rad, the last looks, oldest first
-        self._goals: Array = np.zeros((REST + 1, joints))  # rad, where the servos drove them
-        self._driven: Mask = np.zeros((REST + 1, joints), dtype=bool)  # which joints had torque
-        self._looks = 0
+        self._q: deque[list[float]] = deque(maxlen=ROWS)  # rad, the last looks, oldest first
+        self._goals: deque[list[float]] = deque(maxlen=ROWS)  # rad, where the servos drove them
+        self._driven = [0] * joints  # looks since a joint had no torque
+        self._near = [0] * joints  # looks since a joint was far from its goal
         self._forces: deque[float] = deque(maxlen=WINDOW)
-        self._broken = -np.inf  # s, when a fault of servos, bus or supply was last in force
-        self.rested = np.inf
+        self._broken = -math.inf  # s, when a fault of servos, bus or supply was last in force
+        self.rested = math.inf
 
     def look(self, now: float) -> None:
         """Take in the state at `now` (s)."""
-        rig, spec, self._now = self.rig, self.spec, now
-        for rows, new in ((self._q, rig.state.q), (self._driven, self._torque_on()), (self._goals, self._goal())):
-            rows[:-1], rows[-1] = rows[1:], new
+        rig, self._now = self.rig, now
+        # Floats, not arrays, as in a tick of the rig: this runs twice a cycle.
+        q: list[float] = rig.state.q.tolist()
+        goals = self._goal(q)
+        self._q.append(q)
+        self._goals.append(goals)
+        for j, torque in enumerate(self._torque_on()):
+            self._driven[j] = self._driven[j] + 1 if torque else 0
+            self._near[j] = self._near[j] + 1 if abs(goals[j] - q[j]) < STRAY else 0
         if rig.effects != faults.NONE:
             self._broken = now
-        self._looks += 1
         self._forces.append(self.plant.table_force())
-        self._note("position", float(np.maximum(spec.lower - self._q[-1], self._q[-1] - spec.upper).max()))
+        self._note("position", max(max(low - x, x - high) for x, (low, high, *_) in zip(q, self._bounds)))
         self._note("force", sum(self._forces) / len(self._forces))
-        self._motion()
+        if len(self._q) == ROWS:
+            self._motion()
         self._rest(now)
-        self.hottest = max(self.hottest, float(rig.heat.celsius.max()))
+        self.hottest = max(self.hottest, *rig.heat.celsius.tolist())
         current = sum(abs(u.sensed.current) for u in rig.units)
         self.energy += current * rig.supply.voltage * LOOK
 
@@ -113,39 +121,39 @@ class Monitor:
             out[unit.joint] = out[unit.joint] and unit.powered and unit.drive.torque > 0.0
         return out
 
-    def _goal(self) -> list[float]:
-        """(J,) rad."""
-        q: list[float] = self.rig.state.q.tolist()
+    def _goal(self, q: list[float]) -> list[float]:
+        """(J,) rad, where the servos drive joints that are at `q`."""
         out = q.copy()
         for unit in self.rig.units:
             gap = (unit.drive.goal - unit.sensed.position) * RAD_PER_COUNT * unit.sign
             out[unit.joint] = q[unit.joint] + gap
         return out
 
-    def _bumped(self) -> Mask:
-        """Joints that stayed near their goals while nothing was broken: what threw them was not their servos."""
-        rows = slice(-2 * WINDOW - 1, None)
-        out: Mask = np.abs(self._goals[rows] - self._q[rows]).max(axis=0) < STRAY
-        return out & (self._now - self._broken > 2 * WINDOW * LOOK)
-
     def _motion(self) -> None:
-        if self._looks < 2 * WINDOW + 1:
-            return
-        middle, end = self._q[-WINDOW - 1], self._q[-1]
-        driven: Mask = np.logical_and.reduce(self._driven[-2 * WINDOW - 1 :])
-        span = WINDOW * LOOK
-        driven[list(self.beyond)] = False
-        driven[-1] = False  # a gripper snaps shut when what it holds slips out
-        speed = np.abs(end - middle) / span / self.spec.speed * driven
-        change = np.where(self._bumped(), _bend(self._goals), _bend(self._q)) / span**2
-        change *= driven / self.spec.acceleration
-        worst = int(change.argmax())
-        self._note("speed", float(speed.max()))
-        self._note("acceleration", float(change[worst]), worst)
+        """Speed and change of speed. A joint that stayed near its goal while nothing was broken was not thrown by its
+        servo, whatever it was thrown by: there the goal counts."""
+        first, middle, end = self._q[0], self._q[WINDOW], self._q[-1]
+        at_work = self._now - self._broken > 2 * WINDOW * LOOK
+        span, fastest, most, worst = WINDOW * LOOK, 0.0, 0.0, 0
+        for j in range(len(end) - 1):  # a gripper snaps shut when what it holds slips out
+            if self._driven[j] < ROWS or j in self.beyond:
+                continue
+            _, _, speed, acceleration = self._bounds[j]
+            fastest = max(fastest, abs(end[j] - middle[j]) / span / speed)
+            if at_work and self._near[j] >= ROWS:
+                bend = self._goals[-1][j] - 2.0 * self._goals[WINDOW][j] + self._goals[0][j]
+            else:
+                bend = end[j] - 2.0 * middle[j] + first[j]
+            change = abs(bend) / span**2 * (1.0 / acceleration)
+            if change > most:
+                most, worst = change, j
+        self._note("speed", fastest)
+        self._note("acceleration", most, worst)
 
     def _rest(self, now: float) -> None:
-        still = self._looks > REST and bool((self._q.max(axis=0) - self._q.min(axis=0)).max() < DRIFT)
-        self.rested = min(self.rested, now - REST * LOOK) if still else np.inf
+        still = len(self._q) == ROWS and all(abs(b - a) < DRIFT for a, b in zip(self._q[0], self._q[-1]))
+        still = still and bool(np.ptp(np.array(self._q), axis=0).max() < DRIFT)
+        self.rested = min(self.rested, now - REST * LOOK) if still else math.inf
 
     def _note(self, name: str, value: float, joint: int = -1) -> None:
         if value > getattr(self.peaks, name):
@@ -156,10 +164,5 @@ class Monitor:
     @property
     def at_rest(self) -> bool:
         """Whether every joint has stood still long enough to say so."""
-        return bool(np.isfinite(self.rested))
+        return math.isfinite(self.rested)
 
-
-def _bend(rows: Array) -> Array:
-    """(J,) rad, by how much the second `WINDOW` of positions leads on differently from the first."""
-    out: Array = np.abs(rows[-1] - 2.0 * rows[-WINDOW - 1] + rows[-2 * WINDOW - 1])
-    return out
