@@ -28,14 +28,17 @@ class Expert:
     across, down, open, up.
     """
 
-    def __init__(self, opening: float = 0.5, clearance: float = 0.007, speed: float = 0.020) -> None:
-        """`opening` of the gripper's range; `clearance` (m) beside the still jaw; `speed` (m) of the tip a period."""
-        self.opening, self.clearance, self.speed = opening, clearance, speed
+    def __init__(self, opening: float = 0.5, clearance: float = 0.007, speed: float = 0.020, trail: int = 0) -> None:
+        """`opening` of the gripper's range; `clearance` (m) beside the still jaw; `speed` (m) of the tip a period.
+
+        `trail` periods after a target the arm gets there: 0 where the simulation drives it, 2 behind servos on a bus.
+        """
+        self.opening, self.clearance, self.speed, self.trail = opening, clearance, speed, trail
 
     def reset(self, world: Tabletop) -> None:
         """Begin an episode of `world`."""
         self.world = world
-        self.hand = Hand(world, self.opening, self.clearance, self.speed)
+        self.hand = Hand(world, self.opening, self.clearance, self.speed, self.trail)
         self._goal: Goal | None = None
 
     @property

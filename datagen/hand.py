@@ -50,8 +50,11 @@ class Pace:
 class Hand:
     """Joint reference of one arm in one episode."""
 
-    def __init__(self, world: Tabletop, opening: float, clearance: float, speed: float) -> None:
-        """`opening` of a jaw as a share of its range; `clearance` (m) beside the still jaw; `speed` m a period."""
+    def __init__(self, world: Tabletop, opening: float, clearance: float, speed: float, trail: int = 0) -> None:
+        """`opening` of a jaw as a share of its range; `clearance` (m) beside the still jaw; `speed` m a period.
+
+        `trail` periods after its reference the arm gets there, where what deploys it takes its time.
+        """
         model, spec = world.model, world.model.spec
         self.world, self.scene, self.clearance = world, world.scene, clearance
         self.chain = Chain(model.urdf, spec.names[:-1], model.tcp, spec.lower[:-1], spec.upper[:-1])
@@ -63,6 +66,7 @@ class Hand:
         self.q = world.arm.read().q
         self.ref, self.bias = self.q.copy(), np.zeros(len(self.q) - 1)
         self._step = np.zeros(len(self.q) - 1)
+        self._past: deque[Array] = deque([self.ref[:-1].copy()] * (trail + 1), maxlen=trail + 1)  # (J - 1,) references
         self._pushes = np.zeros(len(self.q) - 1, dtype=bool)  # joints that something keeps from their reference
         self._tip: tuple[bytes, Array] = b"", np.eye(4)  # joints of the reference, and what `tip` makes of them
         self.phase = Phase.APPROACH
@@ -82,7 +86,8 @@ class Hand:
         """
         before, state = self.q, self.world.arm.read()
         self.q = state.q
-        lag = self.ref[:-1] - self.q[:-1]
+        self._past.append(self.ref[:-1].copy())
+        lag = self._past[0] - self.q[:-1]
         self._pushes = (state.effort * np.sign(self.ref - self.q) > PUSH)[:-1] & (np.abs(self.q - before) < STILL)[:-1]
         sags = (np.abs(self._step) < STILL) & ~self._pushes
         self.bias = np.clip(self.bias + np.where(sags, 0.25 * lag, 0.0), -0.08, 0.08)

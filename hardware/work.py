@@ -29,8 +29,8 @@ from robot.errors import ArmError, ConfigError
 from robot.interfaces import Mode
 
 LOG_FILE, RESULT, PAGE = "pieces.jsonl", "work.json", "work.html"
-SAME = ("arm", "task", "randomization", "seed", "rate", "latency", "seconds", "faults", "faults_per_hour", "repair",
-        "hours", "watchdog")
+SAME = ("arm", "task", "expert", "randomization", "seed", "rate", "latency", "seconds", "faults", "faults_per_hour",
+        "repair", "hours", "watchdog")
 AMBIENT = 25.0  # °C
 COOLING = 315.0  # s, in which a motor that does nothing loses most of its heat
 STOPPED = ("parked", "limp", "rescued", "lost", "refused")

@@ -91,6 +91,25 @@ def test_an_arm_that_trails_its_reference_ran_into_nothing(world, late):
     assert world.success() and not letting_go
 
 
+def test_a_lag_that_will_be_made_up_for_is_no_sag(world, monkeypatch):
+    world.reset(5)
+    state, joint = world.arm.read(), 1
+    learnt = {}
+    for trail in (0, 2):
+        monkeypatch.setattr(world.arm, "read", lambda: state)
+        expert = Expert(trail=trail)
+        expert.reset(world)
+        hand, refs = expert.hand, [state.q.copy()] * 3
+        for _ in range(10):  # the arm does exactly what it was told two periods before
+            monkeypatch.setattr(world.arm, "read", lambda q=refs[-3]: replace(state, q=q, effort=np.zeros(6)))
+            hand.look()
+            hand.ref[joint] += 0.02
+            hand.target()
+            refs.append(hand.ref.copy())
+        learnt[trail] = hand.bias[joint]
+    assert learnt[2] == pytest.approx(0.0, abs=1e-12) and learnt[0] > 0.03
+
+
 def test_an_arm_that_something_holds_up_on_its_way_lets_go_and_rises(world, monkeypatch):
     world.reset(5)
     expert = Expert()
