@@ -19,7 +19,6 @@ DOWN = np.array([0.0, 0.0, -1.0])
 WOUND = 0.02  # rad, so near to its limit the wrist turns no further
 RELEASE = 0.25  # rad, how much wider than what it held the gripper lets go, at most a third of its range
 ASTRAY, PATIENCE, RISE = 0.015, 10, 6  # m, periods: an arm so far from its reference, or that pushes, rises for some
-LATE = 5  # periods, by which an arm may trail its reference: what deploys it smooths, delays and follows
 NEAR = 0.010  # m, the arm is where its reference goes
 STILL = 0.03  # rad a period, slower than this counts as standing
 PUSH = 0.7  # of all a motor has, more than any load takes and less than servos put up with for long (0.8 for 2 s)
@@ -53,7 +52,8 @@ class Hand:
     def __init__(self, world: Tabletop, opening: float, clearance: float, speed: float, trail: int = 0) -> None:
         """`opening` of a jaw as a share of its range; `clearance` (m) beside the still jaw; `speed` m a period.
 
-        `trail` periods after its reference the arm gets there, where what deploys it takes its time.
+        `trail` periods after its reference the arm gets there, or half or twice as late, where what deploys it takes
+        its time.
         """
         model, spec = world.model, world.model.spec
         self.world, self.scene, self.clearance = world, world.scene, clearance
@@ -73,8 +73,8 @@ class Hand:
         self.closing = 0  # periods since the gripper began to close
         self.released = 0  # periods since it began to let go
         self.rising = 0  # periods for which it still rises from what it ran against
-        self._way: deque[Array] = deque(maxlen=LATE)  # (3,) m, tips of the latest references
-        self._astray = 0  # periods since the arm was last where its reference is or just was, and did not push
+        self._way: deque[Array] = deque(maxlen=2 * trail + 1)  # (3,) m, tips of references that the arm may be at
+        self._astray = 0  # periods since the arm was last at one of them, and did not push
         self.taken = 0.0  # m, height of what it closed on
 
     # ------------------------------------------------------------ a period

@@ -80,7 +80,7 @@ def test_picks_up_again_what_it_lost(world):
 def test_an_arm_that_trails_its_reference_ran_into_nothing(world, late):
     """What deploys a target smooths and delays it; the hand that took that for an obstacle let go of what it held."""
     world.reset(5)
-    expert, sent, letting_go = Expert(), [], 0
+    expert, sent, letting_go = Expert(trail=2), [], 0
     expert.reset(world)
     for _ in range(200):
         sent.append(expert.act())
@@ -110,9 +110,10 @@ def test_a_lag_that_will_be_made_up_for_is_no_sag(world, monkeypatch):
     assert learnt[2] == pytest.approx(0.0, abs=1e-12) and learnt[0] > 0.03
 
 
-def test_an_arm_that_something_holds_up_on_its_way_lets_go_and_rises(world, monkeypatch):
+@pytest.mark.parametrize("trail", [0, 2])
+def test_an_arm_that_something_holds_up_on_its_way_lets_go_and_rises(world, monkeypatch, trail):
     world.reset(5)
-    expert = Expert()
+    expert = Expert(trail=trail)
     expert.reset(world)
     state = world.arm.read()
     monkeypatch.setattr(world.arm, "read", lambda: state)
