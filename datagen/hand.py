@@ -66,14 +66,15 @@ class Hand:
         self.q = world.arm.read().q
         self.ref, self.bias = self.q.copy(), np.zeros(len(self.q) - 1)
         self._step = np.zeros(len(self.q) - 1)
-        self._past: deque[Array] = deque([self.ref[:-1].copy()] * (trail + 1), maxlen=trail + 1)  # (J - 1,) references
+        self._trail, latest = trail, 2 * trail + 1
+        self._past: deque[Array] = deque([self.ref[:-1].copy()] * latest, maxlen=latest)  # (J - 1,) the arm may be at
         self._pushes = np.zeros(len(self.q) - 1, dtype=bool)  # joints that something keeps from their reference
         self._tip: tuple[bytes, Array] = b"", np.eye(4)  # joints of the reference, and what `tip` makes of them
         self.phase = Phase.APPROACH
         self.closing = 0  # periods since the gripper began to close
         self.released = 0  # periods since it began to let go
         self.rising = 0  # periods for which it still rises from what it ran against
-        self._way: deque[Array] = deque(maxlen=2 * trail + 1)  # (3,) m, tips of references that the arm may be at
+        self._way: deque[Array] = deque(maxlen=latest)  # (3,) m, the tips of these
         self._astray = 0  # periods since the arm was last at one of them, and did not push
         self.taken = 0.0  # m, height of what it closed on
 
@@ -87,9 +88,10 @@ class Hand:
         before, state = self.q, self.world.arm.read()
         self.q = state.q
         self._past.append(self.ref[:-1].copy())
-        lag = self._past[0] - self.q[:-1]
+        lag = self._past[-1 - self._trail] - self.q[:-1]
         self._pushes = (state.effort * np.sign(self.ref - self.q) > PUSH)[:-1] & (np.abs(self.q - before) < STILL)[:-1]
-        sags = (np.abs(self._step) < STILL) & ~self._pushes
+        stands = (np.abs(self._step) < STILL) & (np.ptp(np.array(self._past), axis=0) < STILL)
+        sags = stands & ~self._pushes
         self.bias = np.clip(self.bias + np.where(sags, 0.25 * lag, 0.0), -0.08, 0.08)
         self._before = self.ref[:-1].copy()
         self._way.append(self.tip[:3, 3].copy())
