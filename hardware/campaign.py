@@ -30,7 +30,8 @@ from robot.workers import each
 
 RUNS, RESULT, PAGE, TABLE = "runs.jsonl", "campaign.json", "campaign.html", "campaign.md"
 STRETCH = 0.25  # h of fault-free work that make one run
-SAME = ("arm", "task", "expert", "randomization", "seed", "rate", "latency", "seconds", "limits", "watchdog")
+SAME = ("arm", "task", "checkpoint", "replan", "expert", "randomization", "seed", "rate", "latency", "seconds",
+        "limits", "watchdog")
 
 _shop: Workshop | None = None  # of a worker process
 

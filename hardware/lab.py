@@ -2,7 +2,8 @@
 
 The bus, the arm, the agent and the watchdog are the ones that `steadyhand deploy` runs; only the port, the clock and
 the processes are virtual, so that eight hours take minutes and the same seed brings the same day again. Pictures
-are drawn from the scene, the policy is an expert of the registry, and whatever fails does so by the fault grammar.
+are drawn from the scene, the policy is a checkpoint or an expert of the registry, and whatever fails does so by the
+fault grammar.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 from hardware import preflight
 from hardware.heartbeat import FencedPort, Heartbeat, Stage, TakenOver, Word, Words
 from hardware.lab_faults import MEANING, Breaker, LoopDied, Staff
-from hardware.lab_planner import Expert, ScriptedPlanner
+from hardware.lab_planner import PERIOD as PLAN
+from hardware.lab_planner import LabPlanner, Scripted
 from hardware.monitor import Limits, Monitor
 from hardware.rescue import Servos
 from hardware.servo_arm import ServoArm
@@ -35,7 +37,7 @@ from robot.arms import ArmModel
 from robot.errors import ArmError, ConfigError
 from robot.guard import Guard
 from robot.injection import parse
-from robot.interfaces import ArmState, Frame, Mode, Port, Verdict
+from robot.interfaces import ArmState, Frame, Mode, Policy, Port, Verdict
 from robot.recorder import Recorder
 from robot.supervisor import Supervisor
 
@@ -90,7 +92,8 @@ class Workshop:
     config: Mapping[str, Any]
     model: ArmModel
     world: Any  # a `World` that can also be drawn: `poses()`, `draw(poses, number=)`
-    expert: Expert
+    policy: Policy
+    replan: float  # s between two requests to it
     folder: Path  # for the words shared with the watchdog
 
     @classmethod
@@ -101,7 +104,10 @@ class Workshop:
             raise ConfigError("work in virtual time needs plant=bullet: the joints alone have no job to do")
         model = model_of(config)
         world = registry.assemble(config, "world", model=model)
-        return cls(config, model, world, registry.assemble(config, "expert"), folder)
+        if config["checkpoint"]:
+            policy = registry.build("loader", config["loader"], path=config["checkpoint"], model=config["arm"]["model"])
+            return cls(config, model, world, policy, float(config["replan"]), folder)
+        return cls(config, model, world, Scripted(world, registry.assemble(config, "expert")), PLAN, folder)
 
 
 class Pictures:
@@ -140,11 +146,11 @@ class Lab:
         self.heart = Heartbeat(self.words, self.clock)
         arm = ServoArm(shop.model.name, self._connect, self.clock, id="virtual-lab")
         self.guard = Guard(Watched(arm, self.heart), self.clock)
-        self.planner = ScriptedPlanner(self.world, shop.expert, self.clock, float(config["latency"]))
+        self.planner = LabPlanner(shop.policy, self.clock, float(config["latency"]))
         self.breaker = Breaker(self)
         self.agent = Agent(
             self.guard, self._cameras(), self.planner, Supervisor(), self.clock, recorder, rate=float(config["rate"]),
-            replan=0.1, watch=PICTURES, stats=arm.bus_stats, beat=self._beat, notes=self._notes)
+            replan=shop.replan, watch=PICTURES, stats=arm.bus_stats, beat=self._beat, notes=self._notes)
         self.monitor = Monitor(shop.model.spec, Limits(**config["limits"]), self.rig, plant)
         self.guard.open()
         self.dog = self._watchdog(arm)

@@ -1,15 +1,16 @@
-"""The policy's process in virtual time: an expert of the registry says what to do, and can die, hang and babble."""
+"""The policy's process in virtual time: a checkpoint or an expert says what to do, and can die, hang and babble."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from robot.errors import SceneError
+from robot.errors import SteadyhandError
 from robot.injection import Kind
-from robot.interfaces import Array, Chunk, Clock, Observation
+from robot.interfaces import Array, Chunk, Clock, Observation, Policy
 
 PERIOD = 0.1  # s, for which an expert plans at a time
 START = 2.0  # s until a policy that was started anew is loaded
@@ -27,35 +28,52 @@ class Expert(Protocol):
         ...
 
 
-class ScriptedPlanner:
-    """A `robot.planner.Planner` over an expert; answers come `latency` s after the request.
+class Scripted:
+    """An expert as a `Policy`: it looks at the world instead of at pictures."""
+
+    def __init__(self, world: Any, expert: Expert) -> None:
+        self.world, self.expert = world, expert
+        self._asked = -np.inf  # s, of the last request
+
+    def reset(self, instruction: str) -> None:
+        self.expert.reset(self.world)
+
+    def act(self, obs: Observation) -> Chunk:
+        """Raises `SceneError` for what it cannot do."""
+        if obs.stamp - self._asked > PAUSE:
+            self.expert.reset(self.world)  # the arm was held or moved meanwhile: plan from where it is
+        self._asked = obs.stamp
+        return Chunk(obs.stamp + PERIOD, PERIOD, np.tile(self.expert.act(), (ROWS, 1)))
+
+
+class LabPlanner:
+    """A `robot.planner.Planner` over a policy; answers come `latency` s after the request.
 
     `ail(kind, value)` breaks it as the process of a policy breaks; only `restart` mends what does not pass.
     """
 
-    def __init__(self, world: Any, expert: Expert, clock: Clock, latency: float) -> None:
-        self.world, self.expert, self.clock, self.latency = world, expert, clock, latency
+    def __init__(self, policy: Policy, clock: Clock, latency: float) -> None:
+        self.policy, self.clock, self.latency = policy, clock, latency
         self.slow = 0.0  # s, by which answers are later still
         self._sick: set[Kind] = set()
-        self._error = ""
+        self._error = self._instruction = ""
         self._from = -np.inf  # s, when it is loaded
         self._due: tuple[float, Chunk] | None = None
-        self._asked = -np.inf  # s, of the last request
 
     # ------------------------------------------------------------ a Planner
     def reset(self, instruction: str) -> None:
-        self.expert.reset(self.world)
-        self._due, self._error = None, ""
+        self.policy.reset(instruction)
+        self._due, self._error, self._instruction = None, "", instruction
 
     def restart(self) -> None:
         """A fresh process with the same instruction, loaded some seconds later."""
         self._sick.clear()
-        self.reset("")
+        self.reset(self._instruction)
         self._from = self.clock.now() + START
 
     @property
     def spare(self) -> tuple[str, ...]:
-        return ()
+        return tuple(getattr(self.policy, "spare", ()))
 
     @property
     def ready(self) -> bool:
@@ -64,19 +82,15 @@ class ScriptedPlanner:
     def request(self, obs: Observation) -> bool:
         if not self.ready or self._due is not None or Kind.STUCK in self._sick:
             return False
-        if obs.stamp - self._asked > PAUSE:
-            self.expert.reset(self.world)  # the arm was held or moved meanwhile: plan from where it is
-        self._asked = obs.stamp
         try:
-            target = self.expert.act()
-        except SceneError as error:
+            chunk = self.policy.act(obs)
+        except SteadyhandError as error:
             self._error = str(error)
             return False
         if Kind.GARBAGE in self._sick:
-            target = np.full_like(target, np.nan)
+            chunk = replace(chunk, q=np.full_like(chunk.q, np.nan))
         elif Kind.WRONG in self._sick:
-            target = target + WILD
-        chunk = Chunk(obs.stamp + PERIOD, PERIOD, np.tile(target, (ROWS, 1)))
+            chunk = replace(chunk, q=chunk.q + WILD)
         self._due = (self.clock.now() + self.latency + self.slow, chunk)
         return True
 

@@ -29,8 +29,8 @@ from robot.errors import ArmError, ConfigError
 from robot.interfaces import Mode
 
 LOG_FILE, RESULT, PAGE = "pieces.jsonl", "work.json", "work.html"
-SAME = ("arm", "task", "expert", "randomization", "seed", "rate", "latency", "seconds", "faults", "faults_per_hour",
-        "repair", "hours", "watchdog")
+SAME = ("arm", "task", "checkpoint", "replan", "expert", "randomization", "seed", "rate", "latency", "seconds",
+        "faults", "faults_per_hour", "repair", "hours", "watchdog")
 AMBIENT = 25.0  # °C
 COOLING = 315.0  # s, in which a motor that does nothing loses most of its heat
 STOPPED = ("parked", "limp", "rescued", "lost", "refused")
@@ -173,7 +173,8 @@ def summary(pieces: list[Piece], config: Mapping[str, Any]) -> dict[str, Any]:
     failures = people + sum(p.stops for p in pieces)
     mended = sum(p.repair for p in pieces) + sum(p.mending for p in pieces)
     return {
-        "job": config["task"][registry.OPTION_KEY], "hours": round(seconds / 3600.0, 4),
+        "job": config["task"][registry.OPTION_KEY], "checkpoint": config["checkpoint"],
+        "hours": round(seconds / 3600.0, 4),
         "pieces": len(pieces),
         "done": good, "pieces_per_hour": round(good / seconds * 3600.0, 2),
         "success_rate": round(good / len(pieces), 4),

@@ -9,10 +9,12 @@ import pytest
 from hardware.campaign_trial import Blow, Watcher, trial
 from hardware.heartbeat import Word
 from hardware.lab import Lab, Workshop
+from hardware.lab_planner import LabPlanner
 from robot import config
 from robot.clock import SimClock
 from robot.errors import ConfigError
-from robot.interfaces import Mode, Response, Verdict
+from robot.injection import Kind
+from robot.interfaces import Chunk, Mode, Observation, Response, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,55 @@ def test_the_expert_does_its_job_through_virtual_servos(shop):
     assert lab.agent.behaviour.mode is Mode.LIMP and not any(lab.rig.energised)
     assert np.allclose(lab.rig.state.q, lab.guard.spec.park, atol=0.1)
     assert lab.begin(2) and lab.world.seed == 2
+
+
+def test_a_checkpoint_works_in_the_experts_place(shop, tmp_path):
+    settings = config.resolve("campaign", ["checkpoint=pick_place", "randomization=none"])
+    made = Workshop.of(settings, tmp_path)
+    lab = Lab(made, 1, 1000)
+    result = lab.run(4.0, lambda: False)
+    assert result.outcome == "timeout" and not result.faults and np.isfinite(result.latency)
+    assert np.abs(lab.rig.state.q - lab.guard.spec.home).max() > 0.2  # it went to work
+    lab.park()
+
+
+class Still:
+    """A policy that stays where it is; `spare` cameras, and what it was told."""
+
+    spare = ("wrist",)
+
+    def __init__(self):
+        self.told = []
+
+    def reset(self, instruction):
+        self.told.append(instruction)
+
+    def act(self, obs):
+        return Chunk(obs.stamp, 0.1, np.tile(obs.state.q, (3, 1)))
+
+
+def test_a_policy_in_virtual_time_answers_late_breaks_and_is_started_anew():
+    clock, policy = SimClock(), Still()
+    planner, state = LabPlanner(policy, clock, 0.03), SimpleNamespace(q=np.zeros(2))
+    planner.reset("push it")
+
+    def ask():
+        assert planner.request(Observation(clock.now(), state, {}))
+        assert not planner.request(Observation(clock.now(), state, {}))  # one at a time
+        assert planner.poll() is None
+        clock.wait(clock.now() + 0.03)
+        return planner.poll().q
+
+    assert planner.spare == ("wrist",) and ask().shape == (3, 2)
+    planner.ail({Kind.GARBAGE: 0.0})
+    assert np.isnan(ask()).all()
+    planner.restart()
+    assert not planner.ready and policy.told == ["push it", "push it"]
+    clock.wait(clock.now() + 2.0)
+    planner.ail({Kind.WRONG: 0.0})
+    assert (ask() == 2.0).all()
+    planner.ail({Kind.OFF: 0.0})
+    assert not planner.request(Observation(clock.now(), state, {})) and "dead_policy" in planner.notes()[0]
 
 
 def test_a_killed_loop_is_stopped_and_parked_by_the_watchdog(shop):
