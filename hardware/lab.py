@@ -105,7 +105,8 @@ class Workshop:
         model = model_of(config)
         world = registry.assemble(config, "world", model=model)
         if config["checkpoint"]:
-            policy = registry.build("loader", config["loader"], path=config["checkpoint"], model=config["arm"]["model"])
+            policy = registry.build("loader", config["loader"], path=config["checkpoint"],
+                                    model=config["arm"].get("model"))
             return cls(config, model, world, policy, float(config["replan"]), folder)
         return cls(config, model, world, Scripted(world, registry.assemble(config, "expert")), PLAN, folder)
 

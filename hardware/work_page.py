@@ -11,8 +11,10 @@ from robot.report import Page, figure
 
 def write(path: Path, result: Mapping[str, Any], pieces: Sequence[Mapping[str, Any]]) -> None:
     """Write the page of a `work.json` and its pieces."""
-    page = Page(f"A shift of {result['job']}", f"{result['hours']:.2f} simulated hours, seed {result['seed']}, "
-                f"{result['faults_per_hour']:g} faults an hour put in by chance; simulated servos, no real arm")
+    page = Page(f"A shift of {result['job']}",
+                f"{result['hours']:.2f} simulated hours, worked by {result['checkpoint'] or 'the expert of the task'}, seed "
+                f"{result['seed']}, {result['faults_per_hour']:g} faults an hour put in by chance; simulated servos, no "
+                f"real arm")
     page.cards([
         (f"{result['pieces_per_hour']:g}", "pieces an hour"), (f"{result['success_rate']:.1%}", "of pieces done"),
         (str(result["interventions"]), "times a person had to come"),
@@ -29,10 +31,11 @@ def write(path: Path, result: Mapping[str, Any], pieces: Sequence[Mapping[str, A
     axes.set_xlabel("h; red: a person came")
     axes.legend(fontsize=7)
     page.plot(fig)
-    page.section("Pieces with faults")
+    page.section("Pieces with faults, or not done")
     page.table(("piece", "at h", "done", "put in", "noticed", "recoveries", "ended"),
                [(p["number"], f"{p['began'] / 3600.0:.3f}", "yes" if p["success"] else "no", "; ".join(p["faults"]),
-                 ", ".join(p["seen"]), p["stops"], p["outcome"]) for p in pieces if p["faults"] or not p["success"]])
+                 ", ".join(p["seen"]), p["stops"], p["outcome"]) for p in pieces
+                if p["faults"] or p["seen"] or not p["success"]])
     page.write(path)
 
 
