@@ -11,10 +11,10 @@ from robot.report import Page, figure
 
 def write(path: Path, result: Mapping[str, Any], pieces: Sequence[Mapping[str, Any]]) -> None:
     """Write the page of a `work.json` and its pieces."""
+    worker = result["checkpoint"] or "the expert of the task"
     page = Page(f"A shift of {result['job']}",
-                f"{result['hours']:.2f} simulated hours, worked by {result['checkpoint'] or 'the expert of the task'}, seed "
-                f"{result['seed']}, {result['faults_per_hour']:g} faults an hour put in by chance; simulated servos, no "
-                f"real arm")
+                f"{result['hours']:.2f} simulated hours, worked by {worker}, seed {result['seed']}, "
+                f"{result['faults_per_hour']:g} faults an hour put in by chance; simulated servos, no real arm")
     page.cards([
         (f"{result['pieces_per_hour']:g}", "pieces an hour"), (f"{result['success_rate']:.1%}", "of pieces done"),
         (str(result["interventions"]), "times a person had to come"),
