@@ -11,6 +11,7 @@ import numpy as np
 from robot.errors import SteadyhandError
 from robot.injection import Kind
 from robot.interfaces import Array, Chunk, Clock, Observation, Policy
+from robot.planner import InlinePlanner
 
 PERIOD = 0.1  # s, for which an expert plans at a time
 START = 2.0  # s until a policy that was started anew is loaded
@@ -46,66 +47,60 @@ class Scripted:
         return Chunk(obs.stamp + PERIOD, PERIOD, np.tile(self.expert.act(), (ROWS, 1)))
 
 
-class LabPlanner:
-    """A `robot.planner.Planner` over a policy; answers come `latency` s after the request.
+class LabPlanner(InlinePlanner):
+    """A policy whose answers come `latency` s after the request, and that breaks as the process of a policy breaks.
 
-    `ail(kind, value)` breaks it as the process of a policy breaks; only `restart` mends what does not pass.
+    `ail(kinds)` says how; only `restart` mends what does not pass.
     """
 
     def __init__(self, policy: Policy, clock: Clock, latency: float) -> None:
-        self.policy, self.clock, self.latency = policy, clock, latency
+        super().__init__(policy, clock, latency)
         self.slow = 0.0  # s, by which answers are later still
+        self._now = clock.now
         self._sick: set[Kind] = set()
-        self._error = self._instruction = ""
+        self._error = ""
         self._from = -np.inf  # s, when it is loaded
-        self._due: tuple[float, Chunk] | None = None
 
-    # ------------------------------------------------------------ a Planner
     def reset(self, instruction: str) -> None:
-        self.policy.reset(instruction)
-        self._due, self._error, self._instruction = None, "", instruction
+        super().reset(instruction)
+        self._error = ""
 
     def restart(self) -> None:
         """A fresh process with the same instruction, loaded some seconds later."""
         self._sick.clear()
-        self.reset(self._instruction)
-        self._from = self.clock.now() + START
-
-    @property
-    def spare(self) -> tuple[str, ...]:
-        return tuple(getattr(self.policy, "spare", ()))
+        super().restart()
+        self._from = self._now() + START
 
     @property
     def ready(self) -> bool:
-        return Kind.OFF not in self._sick and self.clock.now() >= self._from
+        return Kind.OFF not in self._sick and self._now() >= self._from
 
     def request(self, obs: Observation) -> bool:
-        if not self.ready or self._due is not None or Kind.STUCK in self._sick:
+        if not self.ready or Kind.STUCK in self._sick:
             return False
         try:
-            chunk = self.policy.act(obs)
+            if not super().request(obs):
+                return False
         except SteadyhandError as error:
             self._error = str(error)
             return False
+        due, chunk = self._ready[-1]
         if Kind.GARBAGE in self._sick:
             chunk = replace(chunk, q=np.full_like(chunk.q, np.nan))
         elif Kind.WRONG in self._sick:
             chunk = replace(chunk, q=chunk.q + WILD)
-        self._due = (self.clock.now() + self.latency + self.slow, chunk)
+        self._ready[-1] = due + self.slow, chunk
         return True
 
     def poll(self) -> Chunk | None:
-        if self._due is None or not self.ready or self.clock.now() < self._due[0]:
-            return None
-        chunk, self._due = self._due[1], None
-        return chunk
+        return super().poll() if self.ready else None
 
     # ------------------------------------------------------------ what ails it
     def ail(self, kinds: Mapping[Kind, float]) -> None:
         """The faults that began now, by kind."""
         self._sick |= kinds.keys() - {Kind.SLOW}
         if Kind.OFF in kinds:
-            self._due = None
+            self._ready.clear()
 
     def notes(self) -> tuple[str, ...]:
         """What the fault catalogue should know of it."""
