@@ -13,6 +13,7 @@ from robot.interfaces import Array
 from sim.look import Look
 from sim.picture import NOTHING, Instant, Picture, clip, matrices
 from sim.render_batch import Batch
+from sim.render_cover import BANDS, Cover, Span
 from sim.render_device import Device, device
 from sim.render_lens import develop
 from sim.render_shaders import FILLS, STRIDE, VIEWS
@@ -59,10 +60,12 @@ class GlRenderer:
         """See `Renderer.load`."""
         layers = self._upload([*(part.material for part in parts), look.background])
         self._batch.load(parts, layers, LARGEST)
+        self._cover = Cover(parts)
         key = np.array(look.lights[0].direction) / np.linalg.norm(look.lights[0].direction)
         self._lights.write(_light_block(look, key, layers[-1]), offset=80)
         self._shade = _seen_from(key)
         self._clips = np.array([clip(view) for view in look.views.values()])
+        self._reach = [(view.near, view.far) for view in look.views.values()]
         self._look = look
 
     def _upload(self, materials: list[Material]) -> list[int]:
@@ -87,18 +90,21 @@ class GlRenderer:
         names, world = list(self._look.views), matrices(instant)
         frames = len(world) - len(names)
         self._cast_shadows(self._batch.place(world[:frames]))
-        blocks = _view_blocks(self._clips, world[frames:], self._look.lens.exposure)
+        blocks, rays = _view_blocks(self._clips, world[frames:], self._look.lens.exposure)
+        spans = self._cover.spans(world[:frames], world[frames:, :3, 3], rays, self._reach)
         out: dict[str, Picture] = {}
         for start in range(0, len(names), VIEWS):
             part = slice(start, start + VIEWS)
-            out |= self._atlas(names[part], blocks[part], size, seed + start, geometry)
+            out |= self._atlas(names[part], blocks[part], spans[part], size, seed + start, geometry)
         return out
 
     def _cast_shadows(self, casters: tuple[Array, Array]) -> None:
         """Draw the shadow map, fitted to the spheres (centres (C, 3), radii (C,)) that cast."""
         ctx, texel = self._device.context, 1.0 / self._map.size[0]
         shade, step = _shade_matrix(self._shade, *casters, 1 - 2 * MARGIN * texel)
-        self._lights.write(np.append(shade.T, (LIFT * texel * step, 0.0, 0.0, 0.0)).astype(np.float32))
+        block = np.zeros((5, 4), np.float32)
+        block[:4], block[4, 0] = shade.T, LIFT * texel * step
+        self._lights.write(block)
         self._lights.bind_to_uniform_block(1)
         ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         ctx.front_face = "cw"
@@ -106,9 +112,9 @@ class GlRenderer:
         self._map_target.clear(depth=1.0)
         self._batch.shadow()
 
-    def _atlas(self, names: Sequence[str], blocks: NDArray[np.float32], size: int, seed: int,
-               geometry: bool) -> dict[str, Picture]:
-        """Views below each other in one target, read back at once."""
+    def _atlas(self, names: Sequence[str], blocks: NDArray[np.float32], spans: Sequence[Span],
+               size: int, seed: int, geometry: bool) -> dict[str, Picture]:
+        """Views below each other in one target, read back at once; `spans` are `Cover`'s."""
         ctx = self._device.context
         target = self._target(size, size * len(names), geometry)
         self._views.write(blocks)
@@ -118,11 +124,15 @@ class GlRenderer:
         target.use()
         target.clear(depth=1.0)
         ctx.depth_func = "<="
-        for k in range(len(names)):
+        for k, span in enumerate(spans):
             target.viewport = (0, k * size, size, size)
             self._views.bind_to_uniform_block(0, offset=k * STRIDE, size=144)
             self._batch.surfaces(geometry)
-            self._backdrops[geometry].render(moderngl.TRIANGLES, vertices=3)
+            if span is not None:
+                first, last = span[0] * size // BANDS, -(-span[1] * size // BANDS)
+                target.scissor = (0, k * size + first, size, last - first)
+                self._backdrops[geometry].render(moderngl.TRIANGLES, vertices=3)
+                target.scissor = None
         target.viewport = (0, 0, size, size * len(names))
         return self._collect(target, names, size, seed, geometry)
 
@@ -178,22 +188,23 @@ def linear(rgba: Sequence[float]) -> NDArray[np.float64]:
     return np.clip(np.asarray(rgba[:3], dtype=np.float64), 0.0, 1.0) ** 2
 
 
-def _view_blocks(clips: Array, poses: Array, exposure: float) -> NDArray[np.float32]:
-    """(V, STRIDE / 4) `View` of the shaders, of (V, 4, 4) clip matrices and poses of optical frames.
+def _view_blocks(clips: Array, poses: Array, exposure: float) -> tuple[NDArray[np.float32], Array]:
+    """(V, STRIDE / 4) `View` of the shaders, of (V, 4, 4) clip matrices and poses of optical frames; and (V, 3, 3) what
+    turns (x, y, 1) of a picture into a direction.
 
     Clip space has y down, so that row 0 read back is the picture's top.
     """
-    count, turned = len(poses), poses[:, :3, :3].transpose(0, 2, 1)
-    inverse, rays, out = np.zeros((count, 4, 4)), np.zeros((count, 4, 4)), np.zeros((count, STRIDE // 4), np.float32)
-    inverse[:, :3, :3], inverse[:, 3, 3] = turned, 1.0
-    inverse[:, :3, 3] = -(turned @ poses[:, :3, 3:])[:, :, 0]
-    rays[:, :3, :3], rays[:, 3, 3] = poses[:, :3, :3], 1.0
-    rays[:, :3, 0] /= clips[:, :1, 0]
-    rays[:, :3, 1] /= clips[:, 1:2, 1]
-    out[:, :16] = (clips @ inverse).transpose(0, 2, 1).reshape(count, 16)
-    out[:, 16:32] = rays.transpose(0, 2, 1).reshape(count, 16)
-    out[:, 32:35], out[:, 35] = poses[:, :3, 3], exposure
-    return out
+    out = np.zeros((len(poses), STRIDE // 16, 4), np.float32)  # columns of matrices below each other
+    turn, eyes = poses[:, :3, :3], poses[:, :3, 3]
+    seen = clips[:, :, :3] @ turn.transpose(0, 2, 1)
+    out[:, :3] = seen.transpose(0, 2, 1)
+    out[:, 3] = clips[:, :, 3] - (seen @ eyes[:, :, None])[:, :, 0]
+    rays = turn.copy()
+    rays[:, :, 0] /= clips[:, :1, 0]
+    rays[:, :, 1] /= clips[:, 1:2, 1]
+    out[:, 4:7, :3], out[:, 7, 3] = rays.transpose(0, 2, 1), 1.0
+    out[:, 8, :3], out[:, 8, 3] = eyes, exposure
+    return out.reshape(len(poses), -1), rays
 
 
 def _light_block(look: Look, direction: Array, backdrop_layer: int) -> bytes:
@@ -223,7 +234,7 @@ def _shade_matrix(turn: Array, centers: Array, radii: Array, fill: float) -> tup
     if not len(centers):
         return np.eye(4), 1.0
     local, reach = centers @ turn.T, radii[:, None]
-    low, high = (local - reach).min(axis=0), (local + reach).max(axis=0)
+    low, high = np.minimum.reduce(local - reach), np.maximum.reduce(local + reach)
     half = np.maximum((high - low) / 2, 0.01) / (fill, fill, 1.0)
     out[:3, :3], out[:3, 3], out[3, 3] = turn / half[:, None], -(low + high) / 2 / half, 1.0
-    return out, 2 * float(half[:2].max())
+    return out, 2 * float(max(half[0], half[1]))
