@@ -53,7 +53,7 @@ class Calibration:
     def to_counts(self, q: Array) -> NDArray[np.int64]:
         """(J,) rad to the nearest (J,) counts, kept inside the servos' scales."""
         counts = np.rint(np.asarray(q) / self.scale + self.zero).astype(np.int64)
-        return counts.clip(0, self.highest)
+        return np.minimum(np.maximum(counts, 0), self.highest)
 
     def save(self, path: Path, names: tuple[str, ...]) -> None:
         """Write the file at once or not at all."""

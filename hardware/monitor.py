@@ -110,7 +110,7 @@ class Monitor:
         if len(self._q) == ROWS:
             self._motion()
         self._rest(now)
-        self.hottest = max(self.hottest, *rig.heat.celsius.tolist())
+        self.hottest = max(self.hottest, *rig.heat.celsius)
         current = sum(abs(u.sensed.current) for u in rig.units)
         self.energy += current * rig.supply.voltage * LOOK
 

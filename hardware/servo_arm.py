@@ -25,8 +25,9 @@ from robot import registry
 from robot.arms import ArmModel
 from robot.clock import WallClock
 from robot.errors import ArmError, BusError, SteadyhandError
-from robot.faults import jumped
-from robot.interfaces import ArmSpec, ArmState, Array, BusStats, Clock, Health, Port
+from robot.faults import ENCODER, jumped
+from robot.interfaces import ArmSpec, ArmState, Array, BusStats, Clock, Port
+from robot.reach import clipped
 from robot.registry import option
 
 LOG = logging.getLogger(__name__)
@@ -199,9 +200,9 @@ class ServoArm:
         seen, self._seen = self._seen, state
         if not self._engaged or seen is None:
             return
-        lies = jumped(state, seen, self.spec.speed) | (state.health & int(Health.ENCODER) != 0)
-        for joint in np.flatnonzero(lies).tolist():
-            if joint not in self._soft:
+        lies = jumped(state, seen, self.spec.speed) | (state.health & ENCODER != 0)
+        for joint, lying in enumerate(lies.tolist()):
+            if lying and joint not in self._soft:
                 self._soft.add(joint)
                 LOG.warning("%s has lost its position and is softened", self._where(self._of(joint)[0]))
                 for s in self._of(joint):
@@ -220,9 +221,9 @@ class ServoArm:
         """
         if not self._engaged:
             raise ArmError(f"{self.model.name} is limp; engage() it before commanding it")
-        if not np.isfinite(q).all():
+        if False in np.isfinite(q).tolist():
             raise ArmError(f"a target of {self.model.name} is not a number: {np.asarray(q)}")
-        sent: Array = np.asarray(q).clip(self.spec.lower, self.spec.upper)
+        sent = clipped(np.asarray(q), self.spec.lower, self.spec.upper)
         counts = self.calibration.to_counts(sent).tolist()
         address, size = self._goal
         rows = [

@@ -284,7 +284,7 @@ class Agent:
         while len(rows) > 2 and now - rows[1][0] >= TRAVEL:
             rows.popleft()
         every = np.array([q for _, q in rows])
-        out: Array = every.max(axis=0) - every.min(axis=0)
+        out: Array = np.maximum.reduce(every) - np.minimum.reduce(every)
         return out
 
     def _lately(self, now: float) -> BusStats:

@@ -12,9 +12,11 @@ from robot.guard import Guard
 from robot.interfaces import Array, Clears, Health, Mode, Response, Snapshot, Verdict
 from robot.motion import Mover
 from robot.planner import Planner
+from robot.reach import clipped
 from robot.recovery import Attempt, Context, Ledger, escalated, repairable
 from robot.supervisor import Supervisor
 
+UNFIT = int(Health.LIMP | Health.REBOOTED)
 NEAR = 0.02  # rad, counts as arrived
 MOVED = 0.3  # rad, by which a joint was moved while it had no torque; it goes back before work
 AT_HOME = 0.5  # rad, no need to go home from here
@@ -108,8 +110,8 @@ class Behaviour:
 
     def _yield_limp(self, s: Snapshot) -> None:
         """The goals of joints without torque follow them, so that none lunges when its torque comes back."""
-        limp = (s.state.health & int(Health.LIMP | Health.REBOOTED)) != 0
-        if limp.any() and self.mover.still:
+        if s.state.flags & UNFIT and self.mover.still:
+            limp = (s.state.health & UNFIT) != 0
             self.arm.yield_to(s.state.q, limp)
             self.mover.seed(self.arm.goal)
 
@@ -152,10 +154,10 @@ class Behaviour:
     def _follow(self, s: Snapshot, response: Response) -> Array:
         ramp = min(1.0, FIRST_SCALE + (1.0 - FIRST_SCALE) * (s.now - self.resumed) / RAMP)
         self.mover.scale = min(ramp, SLOW_SCALE) if response is Response.SLOW else ramp
-        if s.action is None or not np.isfinite(s.action).all():
+        if s.action is None or False in np.isfinite(s.action).tolist():
             return self.mover.stop()
         self._trail.append(self.mover.q)
-        return self.mover.follow(np.clip(s.action, s.spec.lower, s.spec.upper))
+        return self.mover.follow(clipped(s.action, s.spec.lower, s.spec.upper))
 
     def _hold(self, s: Snapshot, verdict: Verdict) -> Array:
         target = self.mover.stop()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from robot.errors import ArmError
 from robot.interfaces import Arm, ArmSpec, ArmState, Array, Clock, Health
-from robot.reach import Reach
+from robot.reach import Reach, clipped
 
 KeepOut = Callable[[Array], str | None]  # (J,) rad -> why the arm may not stand there, or None
 LONGEST_STEP = 0.05  # s, the most time one command may make use of, however late it comes
@@ -56,9 +56,9 @@ def limit(
     eased = np.copysign(np.minimum(_braking_speed(np.abs(gap), a, dt), fastest), gap)
     passes = (np.abs(exact) <= fastest) & (np.abs(exact - v) <= a * dt)
     passes &= np.abs(exact) <= np.abs(drift) + np.abs(eased)
-    speed = np.clip(np.where(passes, exact, eased), v - a * dt, v + a * dt)
-    speed = np.clip(speed, -_braking_speed(q - lower, a, dt), _braking_speed(upper - q, a, dt))
-    return np.clip(q + speed * dt, lower, upper), speed
+    speed = clipped(np.where(passes, exact, eased), v - a * dt, v + a * dt)
+    speed = clipped(speed, -_braking_speed(q - lower, a, dt), _braking_speed(upper - q, a, dt))
+    return clipped(q + speed * dt, lower, upper), speed
 
 
 def _braking_speed(distance: Array, a: Array, dt: float) -> Array:
@@ -146,7 +146,7 @@ class Guard:
 
         So a joint that gets its torque back holds where it is. Nothing is sent.
         """
-        if self._goal is not None:
+        if self._goal is not None and True in joints.tolist():
             self._goal = np.where(joints & np.isfinite(q), q, self._goal)
             self._speed = np.where(joints, 0.0, self._speed)
 
@@ -208,8 +208,8 @@ class Guard:
         if self.reason:
             self.interventions.refused += 1
             return limit(held, held, self._speed, dt, spec, self.scale)
-        inside = np.clip(wanted, spec.lower, spec.upper)
-        if np.any(np.abs(inside - wanted) > 1e-6):
+        inside = clipped(wanted, spec.lower, spec.upper)
+        if True in (np.abs(inside - wanted) > 1e-6).tolist():
             self.interventions.clamped += 1
         drift, self._wanted = (inside - self._wanted) / dt, inside
         goal, speed = limit(inside, held, self._speed, dt, spec, self.scale, drift)
@@ -220,17 +220,17 @@ class Guard:
                 self.reason = why
                 self.interventions.kept_out += 1
                 return limit(held, held, self._speed, dt, spec, self.scale)
-        if np.any(np.abs(goal - inside) > SLOWED):
+        if True in (np.abs(goal - inside) > SLOWED).tolist():
             self.interventions.slowed += 1
         return goal, speed
 
     def _refusal(self, wanted: Array) -> str:
         assert self._goal is not None
-        if not np.isfinite(wanted).all():
+        if False in np.isfinite(wanted).tolist():
             bad = ", ".join(n for n, w in zip(self.spec.names, wanted) if not np.isfinite(w))
             return f"the target of {bad} is not a number"
         far = np.abs(wanted - self._goal) - self._jump
-        worst = int(np.argmax(far))
+        worst = int(far.argmax())
         if far[worst] > 0.0:
             return f"{self.spec.names[worst]} was asked to jump by {wanted[worst] - self._goal[worst]:+.2f} rad"
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, IntFlag
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -61,6 +62,11 @@ class ArmState:
     voltage: Array  # (J,) V
     health: NDArray[np.int64]  # (J,) Health
     age: Array  # (J,) s since the joint's position was really read
+
+    @cached_property
+    def flags(self) -> int:
+        """Everything that some joint's `health` says."""
+        return int(np.bitwise_or.reduce(self.health))
 
 
 @dataclass(frozen=True)

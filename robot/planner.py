@@ -108,7 +108,7 @@ class _Curve:
         return out
 
     def _line(self, t: float) -> Array:
-        k = int(np.searchsorted(self.times, t))
+        k = int(self.times.searchsorted(t))
         if k == 0:
             return self._row(0)
         if k == len(self.times):

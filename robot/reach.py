@@ -23,6 +23,12 @@ AGAIN = 50  # readings after which a stopped joint is tried, and then as often
 NUDGE, STEPS = 0.03, 5  # rad towards its goal, and readings in which it gets there
 
 
+def clipped(x: Array, lowest: Array, highest: Array) -> Array:
+    """What `np.clip` gives, for a few joints at a quarter of its time."""
+    out: Array = np.minimum(np.maximum(x, lowest), highest)
+    return out
+
+
 class Reach:
     """Keeps what is sent near the joints, as they are read. The gripper, which presses on purpose, goes free.
 
@@ -61,9 +67,9 @@ class Reach:
             return goal
         rows = np.array(self._recent)
         reach = LEAD + LAG * np.abs(speed)
-        steady = rows.max(axis=0) - rows.min(axis=0) < SWAY
+        steady = np.maximum.reduce(rows) - np.minimum.reduce(rows) < SWAY
         steady[-1] = False
-        out: Array = np.where(steady, np.clip(goal, rows[-1] - reach, rows[-1] + reach), goal)
+        out: Array = np.where(steady, clipped(goal, rows[-1] - reach, rows[-1] + reach), goal)
         step = np.where(self._alike >= AGAIN, self._alike % AGAIN, 0)
         nudge = NUDGE * np.where(step <= STEPS, step / STEPS, 0.0)
-        return np.where(self._stopped, self._stood + np.clip(goal - self._stood, -nudge, nudge), out)
+        return np.where(self._stopped, self._stood + clipped(goal - self._stood, -nudge, nudge), out)

@@ -30,17 +30,18 @@ class Supervisor:
     def __init__(self, faults: Iterable[Fault] | None = None) -> None:
         self.faults = tuple(CATALOGUE.values() if faults is None else faults)
         self._memory = {f.name: _Memory() for f in self.faults}
+        self._rows = [(f, self._memory[f.name]) for f in self.faults]
 
     def update(self, snapshot: Snapshot) -> Verdict:
         """The verdict on one cycle. A fault is in force once seen for its `after` seconds on end."""
-        active = [f for f in self.faults if self._in_force(f, snapshot)]
+        active = [f for f, memory in self._rows if self._in_force(f, memory, snapshot)]
         active.sort(key=lambda f: -f.response)
         response = max((f.response for f in active), default=Response.NONE)
         reasons = {f.name: self._memory[f.name].reason for f in active}
         return Verdict(response, tuple(f.name for f in active), reasons, response < Response.HOLD)
 
-    def _in_force(self, fault: Fault, snapshot: Snapshot) -> bool:
-        m = self._memory[fault.name]
+    @staticmethod
+    def _in_force(fault: Fault, m: _Memory, snapshot: Snapshot) -> bool:
         reason = fault.detect(snapshot)
         if reason is not None:
             m.since = snapshot.now if m.since is None else m.since

@@ -35,14 +35,14 @@ class BulletPlant:
         self._rest += dt * HZ
         limit = np.minimum(torque, servos.limit)
         limp = limit <= 0.0
-        slack = bool(limp.any())
+        slack = True in limp.tolist()
         force = np.where(limp, GEARS, limit) if slack else limit  # without torque the gears still have to be turned
         while self._rest >= 1.0:
             self._rest -= 1.0
             self.world.tick(goal=np.where(limp, servos.read()[0], goal) if slack else goal, limit=force)
         q, dq, applied = servos.read()
         # PyBullet goes on reporting the last torque of a motor that was switched off
-        return PlantState(q, dq, applied.clip(-limit, limit))
+        return PlantState(q, dq, np.minimum(np.maximum(applied, -limit), limit))
 
     def table_force(self) -> float:
         """N with which the arm presses on the table at this moment."""

@@ -36,6 +36,7 @@ class Body:
     solids: tuple[Shape, ...] = ()  # colliding shapes of the root
     frames: tuple[int, ...] = ()  # Bullet link index of each row that this body adds to `poses()`
     root_offset: tuple[Array, Array] | None = None  # inertial frame of the root, when it is not its origin
+    root_back: tuple[Sequence[float], Sequence[float]] | None = None  # its inverse
 
 
 @dataclass
@@ -237,9 +238,8 @@ class Scene:
     def _where(self, body: Body) -> tuple[Sequence[float], Sequence[float]]:
         """Position (m) and quaternion of a body's root."""
         position, quaternion = pybullet.getBasePositionAndOrientation(body.id, self.client)
-        if body.root_offset is not None:
-            inverse = pybullet.invertTransform(*body.root_offset)
-            position, quaternion = pybullet.multiplyTransforms(position, quaternion, *inverse)
+        if body.root_back is not None:
+            position, quaternion = pybullet.multiplyTransforms(position, quaternion, *body.root_back)
         return position, quaternion
 
     def _register(self, name: str, made: int, material: Material) -> Body:
@@ -255,7 +255,8 @@ class Scene:
         dynamics = pybullet.getDynamicsInfo(made, -1, physicsClientId=self.client)
         moved = not np.allclose(dynamics[3], 0) or not np.allclose(dynamics[4], IDENTITY)
         offset = (np.array(dynamics[3]), np.array(dynamics[4])) if moved else None
-        body = Body(name, made, links, joints, material, root_offset=offset)
+        back = pybullet.invertTransform(*offset) if offset is not None else None
+        body = Body(name, made, links, joints, material, root_offset=offset, root_back=back)
         self.bodies[name] = body
         return body
 

@@ -164,7 +164,7 @@ class VirtualBench:
         return {
             "time": rig.now, "q": rig.state.q.tolist(), "dq": rig.state.dq.tolist(),
             "torque": rig.state.torque.tolist(), "energised": rig.energised,
-            "voltage": rig.supply.voltage, "temperature": rig.heat.celsius.tolist(),
+            "voltage": rig.supply.voltage, "temperature": rig.heat.celsius,
             "faults": [f.text for f in rig.faults.pending()], "late": self.server.late,
             "success": bool(world.success()) if world else False,
             "progress": float(world.progress()) if world else 0.0,

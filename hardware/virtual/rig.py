@@ -65,7 +65,7 @@ class Rig:
         self._rail = [made_for / volts for _, made_for in motors]  # weaker servos hang on a converter
         self.heat = Heat([spec for spec, _ in motors])
         self._stall_current = [spec.stall_current for spec, _ in motors]
-        self._idle = np.array([spec.idle_current for spec, _ in motors])
+        self._idle = [spec.idle_current for spec, _ in motors]
         self.faults = Schedule(faults.SUPPORTED)
         self.effects = faults.NONE
         self.rng = np.random.default_rng(seed)
@@ -191,13 +191,13 @@ class Rig:
             if self.effects.on("motor", Kind.OFF, index) is not None:  # it is told to push, and nothing flows
                 sensed.duty = min(max(self._gap(unit) * JAM_STIFFNESS, -1.0), 1.0) * unit.drive.torque * unit.sign
             amperes.append(sensed.current)
-        current = np.array(amperes)
         self._set_supply()
-        voltage, restarted = self.supply.step(
-            self.period, np.abs(current) + self._idle * np.array([u.powered for u in self.units]))
+        drawn = [abs(own) + (idle if unit.powered else 0.0)
+                 for own, idle, unit in zip(amperes, self._idle, self.units)]
+        voltage, restarted = self.supply.step(self.period, drawn)
         for index in restarted:
             self.units[index].firmware.boot()
-        self.heat.step(self.period, current)
+        self.heat.step(self.period, amperes)
         for index, celsius in self.effects.servos.get(("temperature", Kind.WRONG), {}).items():
             self.heat.celsius[index] = celsius
         for unit, rail in zip(self.units, self._rail):
@@ -216,7 +216,7 @@ class Rig:
     def _sense(self) -> None:
         """What each servo's sensors make of the plant."""
         q, dq, misled = self.state.q.tolist(), self.state.dq.tolist(), self.effects is not faults.NONE
-        for index, (unit, celsius) in enumerate(zip(self.units, self.heat.celsius.tolist())):
+        for index, (unit, celsius) in enumerate(zip(self.units, self.heat.celsius)):
             sensed = unit.sensed
             sensed.position = CENTRE + q[unit.joint] / RAD_PER_COUNT * unit.sign
             sensed.velocity = dq[unit.joint] / RAD_PER_COUNT * unit.sign
