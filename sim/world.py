@@ -47,6 +47,7 @@ class Moment:
     phase: float
     episode: int
     ticks: int
+    began: int | None
 
 
 @option("world", "tabletop")
@@ -65,6 +66,7 @@ class Tabletop:
         self.goals: list[Goal] = []
         self._watched: list[conditions.Once] = []
         self._ticks = 0  # physics steps since the episode began
+        self._began: int | None = 0  # at which of them work began; None while it is awaited
         self._rig = Rig(renderer, self.clock, self.poses, size) if renderer is not None else None
         self.reset(0)
 
@@ -98,7 +100,7 @@ class Tabletop:
         self.clock.restart()
         self._arm.place(self._start)
         self._target = self._arm.command(self._start)
-        self.goals, self._ticks = self.task.goals(scene), 0
+        self.goals, self._ticks, self._began = self.task.goals(scene), 0, 0
         self._watched = conditions.watched(self.goals)
         if not self.goals:
             raise SceneError(f"{type(self.task).__name__} stated no goals")
@@ -132,8 +134,17 @@ class Tabletop:
         for goal in self._watched:
             goal.watch(self.scene)
         tick = getattr(self.task, "tick", None)
-        if tick is not None and self.goals:
-            tick(self.scene, self._ticks / HZ)
+        if tick is not None and self.goals and self._began is not None:
+            tick(self.scene, (self._ticks - self._began) / HZ)
+
+    def await_work(self) -> None:
+        """What happens in this episode by itself waits for `begin_work`: a limp arm sags, and has to go home first."""
+        self._began = None
+
+    def begin_work(self) -> None:
+        """What was told to wait begins now; otherwise nothing."""
+        if self._began is None:
+            self._began = self._ticks
 
     def step(self, q: Array) -> Array:
         """One period of 0.1 s in which the joint target moves evenly from the last one to `q`; returns it as sent."""
@@ -260,7 +271,7 @@ class Tabletop:
     def snapshot(self) -> Moment:
         """Remember this moment of the episode."""
         return Moment(self.scene.snapshot(), self.clock.now(), self._arm.save(), self._target.copy(), self.phase,
-                      self._episode, self._ticks)
+                      self._episode, self._ticks, self._began)
 
     def restore(self, moment: Moment) -> None:
         """Return to a moment of this episode. Raises `SceneError` when it belongs to another."""
@@ -268,7 +279,8 @@ class Tabletop:
             raise SceneError("that moment belongs to an episode before the last reset")
         self.scene.restore(moment.physics)
         self._arm.load(moment.arm)
-        self._target, self.phase, self._ticks = moment.target.copy(), moment.phase, moment.ticks
+        self._target, self.phase = moment.target.copy(), moment.phase
+        self._ticks, self._began = moment.ticks, moment.began
         self.clock.restart(moment.time)
 
     # ------------------------------------------------------------ building

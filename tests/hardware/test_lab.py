@@ -47,6 +47,13 @@ def test_a_checkpoint_works_in_the_experts_place(shop, tmp_path):
     lab.park()
 
 
+def test_what_is_shown_first_is_shown_to_an_arm_at_work(tmp_path):
+    """The limp arm sags, and then it goes home: neither counts as moving during the show."""
+    lab = Lab(Workshop.of(config.resolve("campaign", ["task=cue_then_act"]), tmp_path), 1, 5)
+    result = lab.run(20.0, lab.world.success, home=True)
+    assert result.outcome == "done" and lab.world.scene.facts["over"] and "wrong" not in lab.world.scene.facts
+
+
 class Still:
     """A policy that stays where it is; `spare` cameras, and what it was told."""
 

@@ -70,6 +70,36 @@ def test_moving_during_the_show_loses(task):
     world.close()
 
 
+@pytest.mark.parametrize("task", SHOWN)
+def test_a_show_waits_for_work_to_begin(task):
+    """As for an arm that is limp at first: until then it may move, and nothing is shown."""
+    world = made(task)
+    world.reset(3)
+    world.await_work()
+    q = world.arm.spec.home.copy()
+    for turn in (0.5, 0.0):
+        q[0] += turn
+        for _ in range(round(world.task.show * 10) + 2):
+            world.step(q)
+    assert not world.scene.facts.get(WRONG) and not world.scene.facts.get(OVER)
+    waiting = world.snapshot()
+    world.begin_work()
+    for _ in range(round(world.task.show * 10) + 2):
+        world.step(q)
+        world.begin_work()  # it began already
+    assert world.scene.facts.get(OVER) and not world.scene.facts.get(WRONG)
+    world.restore(waiting)
+    for _ in range(round(world.task.show * 10) + 2):
+        world.step(q)
+    assert not world.scene.facts.get(OVER)
+    world.reset(3)  # nobody waits in a new episode
+    world.step(world.arm.spec.home + [0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
+    for _ in range(5):
+        world.step(q)
+    assert world.scene.facts.get(WRONG)
+    world.close()
+
+
 def test_counting_too_little_or_too_much_loses():
     world = made("count")
     for extra in (-1, 1):
