@@ -136,8 +136,8 @@ class Lab:
         """
         config = shop.config
         self.shop, self.world = shop, shop.world
-        self.instruction = self._laid(scene)
-        plant = registry.assemble(config, "plant", model=shop.model, world=self.world)
+        self.plant = plant = registry.assemble(config, "plant", model=shop.model, world=self.world)
+        self.instruction = str(plant.reset(scene))
         self.rig = Rig(shop.model, plant, self.world.arm.read().q, PERIOD, seed)
         if celsius:
             self.rig.heat.celsius[:] = celsius
@@ -147,7 +147,7 @@ class Lab:
         self.heart = Heartbeat(self.words, self.clock)
         arm = ServoArm(shop.model.name, self._connect, self.clock, id="virtual-lab")
         self.guard = Guard(Watched(arm, self.heart), self.clock)
-        self.planner = LabPlanner(shop.policy, self.clock, float(config["latency"]), self._asked)
+        self.planner = LabPlanner(shop.policy, self.clock, float(config["latency"]))
         self.breaker = Breaker(self)
         self.agent = Agent(
             self.guard, self._cameras(), self.planner, Supervisor(), self.clock, recorder, rate=float(config["rate"]),
@@ -163,17 +163,6 @@ class Lab:
         self.checks = preflight.inspect(self.agent)
 
     # ------------------------------------------------------------ parts
-    def _laid(self, scene: int) -> str:
-        """A scene in which nothing happens by itself until the arm is at work: limp it sags, and then it goes home."""
-        instruction = str(self.world.reset(scene))
-        self.world.await_work()
-        return instruction
-
-    def _asked(self) -> None:
-        """The policy is asked for a plan; in the pre-flight as well."""
-        if self.agent.behaviour.mode is Mode.ACTIVE:
-            self.world.begin_work()
-
     def _connect(self) -> Port:
         return FencedPort(VirtualPort(self._bus, self.shop.model.baud, self.clock), self.words)
 
@@ -253,7 +242,7 @@ class Lab:
         """A new scene for a limp arm, as `deploy` does between episodes; returns the instruction."""
         if self.agent.behaviour.mode is not Mode.LIMP:
             raise ArmError("the arm must be limp before the scene is laid anew; park() it first")
-        self.instruction = self._laid(scene)
+        self.instruction = str(self.plant.reset(scene))
         self.rig.moved(self.world.arm.read().q)
         self._exposed = -np.inf
         self._shown.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -50,12 +50,11 @@ class Scripted:
 class LabPlanner(InlinePlanner):
     """A policy whose answers come `latency` s after the request, and that breaks as the process of a policy breaks.
 
-    `ail(kinds)` says how; only `restart` mends what does not pass. `begin` is called before each request.
+    `ail(kinds)` says how; only `restart` mends what does not pass.
     """
 
-    def __init__(self, policy: Policy, clock: Clock, latency: float, begin: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, policy: Policy, clock: Clock, latency: float) -> None:
         super().__init__(policy, clock, latency)
-        self.begin = begin
         self.slow = 0.0  # s, by which answers are later still
         self._now = clock.now
         self._sick: set[Kind] = set()
@@ -79,7 +78,6 @@ class LabPlanner(InlinePlanner):
     def request(self, obs: Observation) -> bool:
         if not self.ready or Kind.STUCK in self._sick:
             return False
-        self.begin()
         try:
             if not super().request(obs):
                 return False

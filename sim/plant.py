@@ -11,6 +11,7 @@ from sim.scene import HZ
 from sim.world import Tabletop
 
 GEARS = 0.06  # N·m
+NEAR, STILL = 0.5, 0.05  # rad from home and rad/s: an arm with torque that stands there is ready to work
 
 
 @option("plant", "bullet")
@@ -22,9 +23,12 @@ class BulletPlant:
         self._rest = 0.0
 
     def reset(self, seed: int) -> str:
-        """A new scene; returns its instruction."""
+        """A new scene; returns its instruction. What happens in it by itself begins when the arm is ready to work: limp
+        it sags, and then it goes home."""
         self._rest = 0.0
-        return self.world.reset(seed)
+        instruction = self.world.reset(seed)
+        self.world.await_work()
+        return instruction
 
     def step(self, dt: float, goal: Array, torque: Array) -> PlantState:
         """Advance `dt` (s) in whole physics steps, the rest is kept for the next call.
@@ -41,8 +45,14 @@ class BulletPlant:
             self._rest -= 1.0
             self.world.tick(goal=np.where(limp, servos.read()[0], goal) if slack else goal, limit=force)
         q, dq, applied = servos.read()
+        if self.world.waiting and not slack and self._ready(q, dq):
+            self.world.begin_work()
         # PyBullet goes on reporting the last torque of a motor that was switched off
         return PlantState(q, dq, np.minimum(np.maximum(applied, -limit), limit))
+
+    def _ready(self, q: Array, dq: Array) -> bool:
+        home = self.world.model.spec.home
+        return bool(np.abs(q - home)[:-1].max() < NEAR and np.abs(dq).max() < STILL)
 
     def table_force(self) -> float:
         """N with which the arm presses on the table at this moment."""

@@ -138,8 +138,13 @@ class Tabletop:
             tick(self.scene, (self._ticks - self._began) / HZ)
 
     def await_work(self) -> None:
-        """What happens in this episode by itself waits for `begin_work`: a limp arm sags, and has to go home first."""
+        """What happens in this episode by itself waits for `begin_work`."""
         self._began = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether this episode awaits the beginning of work."""
+        return self._began is None
 
     def begin_work(self) -> None:
         """What was told to wait begins now; otherwise nothing."""

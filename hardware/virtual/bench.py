@@ -76,8 +76,9 @@ class VirtualBench:
         if bullet:
             # pictures are drawn by the studio's process, so this one needs no renderer
             self.world = registry.assemble({**config, "renderer": None}, "world", model=self.model)
-            self.instruction = self.world.reset(self.settings.seed)
         self.plant = registry.assemble({**config, "plant": node}, "plant", model=self.model, world=self.world)
+        if self.world is not None:
+            self.instruction = self.plant.reset(self.settings.seed)
         self.rig = Rig(self.model, self.plant, self._pose(), BULLET_PERIOD if bullet else JOINT_PERIOD,
                        self.settings.seed, self._supply(), factory=self._factory())
         self.bus = VirtualBus(self.rig, self.model.bus, self.settings.echo)
@@ -150,7 +151,7 @@ class VirtualBench:
 
     def _reset(self, seed: int) -> dict[str, Any]:
         if self.world is not None:
-            self.instruction = self.world.reset(seed)
+            self.instruction = self.plant.reset(seed)
         elif isinstance(self.plant, JointPlant):
             self.plant.place(self.model.spec.park)
         self.rig.moved(self._pose())
