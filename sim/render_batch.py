@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import moderngl
 import numpy as np
@@ -18,15 +19,14 @@ from robot.errors import SceneError
 from robot.interfaces import Array
 from sim.picture import matrices
 from sim.render_device import Device
-from sim.render_mesh import Mesh, mesh_of, scale_of
+from sim.render_mesh import Mesh, mesh_of, outline_of, scale_of
 from sim.render_shaders import FRAMES
 from sim.scene import Part
 
 Floats = NDArray[np.float32]
 PATTERNED = ("3f 3f 2f 3f 1f 3f", "position", "normal", "place", "color", "frame", "surface")
 PLAIN = ("3f 3f 8x 3f 1f 3f", "position", "normal", "color", "frame", "surface")
-BARE = ("3f 32x 1f 12x", "position", "frame")
-STRIDE = 15 * 4  # bytes
+BARE = ("3f 1f", "position", "frame")
 GLOSSY, BROAD = 0.5, 0.75  # roughness below which a glint may lie between two corners; of the largest parts
 
 
@@ -36,8 +36,7 @@ class Batch:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._frames = device.context.buffer(reserve=FRAMES * 48, dynamic=True)
-        self._vertices: moderngl.Buffer | None = None
-        self._faces: moderngl.Buffer | None = None
+        self._buffers: list[moderngl.Buffer] = []  # corners and faces of surfaces, then of what casts shadows
         self._arrays: dict[tuple[bool, bool, bool], moderngl.VertexArray] = {}
         self._outline: moderngl.VertexArray | None = None
         self._ranges: list[tuple[bool, bool, int, int]] = []  # patterned, glossy, first corner and number of a draw
@@ -65,28 +64,38 @@ class Batch:
             rows.append(_vertices(parts[i], meshes[i], layers[i]))
             faces.append(meshes[i].faces.ravel() + np.uint32(first))
             first += len(rows[-1])
-        self._casting = sum(map(len, faces[: len(casting)]))
         self._ranges, start = [], 0
         for kind, group in itertools.groupby(zip(order, faces), lambda pair: kinds[pair[0]]):
             count = sum(len(drawn) for _, drawn in group)
             self._ranges.append((*kind, start, count))
             start += count
-        self._upload(np.concatenate(rows).tobytes(), np.concatenate(faces).tobytes())
+        self._upload(np.concatenate(rows), np.concatenate(faces), *self._outlines([parts[i] for i in casting]))
 
-    def _upload(self, vertices: bytes, faces: bytes) -> None:
-        """Write both buffers, made anew only when they are too small."""
-        fits = self._vertices is not None and self._faces is not None
-        if not fits or self._vertices.size < len(vertices) or self._faces.size < len(faces):  # type: ignore[union-attr]
+    def _outlines(self, parts: Sequence[Part]) -> tuple[Floats, NDArray[np.uint32]]:
+        """(V, 4) place and frame of corners, and corners by threes, of what these parts cast shadows with."""
+        rows, faces, first = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.uint32)], 0
+        for part in parts:
+            corners, threes = outline_of(part.shape)
+            rows.append(np.column_stack([_placed(part, corners), np.full(len(corners), part.frame)]).astype(np.float32))
+            faces.append(threes.ravel() + np.uint32(first))
+            first += len(corners)
+        self._casting = sum(map(len, faces))
+        return np.concatenate(rows), np.concatenate(faces)
+
+    def _upload(self, *blocks: NDArray[Any]) -> None:
+        """Write the buffers, made anew only when one is too small."""
+        if not self._buffers or any(held.size < block.nbytes for held, block in zip(self._buffers, blocks)):
             self._forget()
             ctx = self._device.context
-            self._vertices = ctx.buffer(reserve=2 * len(vertices))
-            self._faces = ctx.buffer(reserve=2 * len(faces))
+            corners, faces, outlines, threes = self._buffers = [
+                ctx.buffer(reserve=max(2 * block.nbytes, 64)) for block in blocks]
             self._arrays = {
-                key: ctx.vertex_array(program, [(self._vertices, *(PATTERNED if key[1] else PLAIN))], self._faces)
+                key: ctx.vertex_array(program, [(corners, *(PATTERNED if key[1] else PLAIN))], faces)
                 for key, program in self._device.surface.items()}
-            self._outline = ctx.vertex_array(self._device.shadow, [(self._vertices, *BARE)], self._faces)
-        self._vertices.write(vertices)  # type: ignore[union-attr]
-        self._faces.write(faces)  # type: ignore[union-attr]
+            self._outline = ctx.vertex_array(self._device.shadow, [(outlines, *BARE)], threes)
+        for held, block in zip(self._buffers, blocks):
+            if block.nbytes:
+                held.write(block)
 
     def place(self, world: Array) -> tuple[Array, Array]:
         """Move every frame to its pose; `world` (F, 4, 4).
@@ -100,7 +109,7 @@ class Batch:
     def shadow(self) -> None:
         """Draw whatever casts shadows into the current target."""
         self._frames.bind_to_uniform_block(2)
-        if self._outline is not None:
+        if self._outline is not None and self._casting:
             self._outline.render(moderngl.TRIANGLES, self._casting)
 
     def surfaces(self, geometry: bool) -> None:
@@ -109,10 +118,10 @@ class Batch:
             self._arrays[geometry, pattern, gloss].render(moderngl.TRIANGLES, count, first=first)
 
     def _forget(self) -> None:
-        for thing in (*self._arrays.values(), self._outline, self._vertices, self._faces):
+        for thing in (*self._arrays.values(), self._outline, *self._buffers):
             if thing is not None:
                 thing.release()
-        self._arrays, self._outline, self._vertices, self._faces = {}, None, None, None
+        self._arrays, self._outline, self._buffers = {}, None, []
 
     def release(self) -> None:
         """Give back all buffers; may be called twice."""
@@ -127,8 +136,7 @@ def _turn(large: bool, pattern: bool, gloss: bool) -> tuple[bool, bool, bool]:
 
 def _vertices(part: Part, mesh: Mesh, layer: int) -> Floats:
     """(V, 15) position, normal, texture place, linear colour, frame, layer, roughness, specular of one part."""
-    shape, material, scale = part.shape, part.material, scale_of(part.shape)
-    turn = matrices(np.array([[0.0, 0.0, 0.0, *shape.quaternion]]))[0, :3, :3]
+    material, scale = part.material, scale_of(part.shape)
     stretched = mesh.corners[:, :3] * scale
     normal = mesh.corners[:, 3:6] / scale
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
@@ -136,12 +144,23 @@ def _vertices(part: Part, mesh: Mesh, layer: int) -> Floats:
     axis = mesh.corners[:, 6].astype(int)
     across = np.array([[1, 2], [0, 2], [0, 1]])[axis]
     out = np.empty((len(stretched), 15), dtype=np.float32)
-    out[:, 0:3] = stretched @ turn.T + shape.position
-    out[:, 3:6] = normal @ turn.T
+    out[:, 0:3] = _placed(part, mesh.corners[:, :3])
+    out[:, 3:6] = normal @ _turned(part).T
     out[:, 6:8] = 0.5 + np.take_along_axis(stretched, across, axis=1) / tile
     out[:, 8:11] = np.clip(np.asarray(material.rgba[:3]), 0.0, 1.0) ** 2  # the shaders' display gamma
     out[:, 11:] = part.frame, layer, material.roughness, material.specular
     return out
+
+
+def _placed(part: Part, corners: NDArray[Any]) -> Array:
+    """(V, 3) m in its frame, of the corners (V, 3) of a unit mesh."""
+    out: Array = corners * scale_of(part.shape) @ _turned(part).T + part.shape.position
+    return out
+
+
+def _turned(part: Part) -> Array:
+    """(3, 3) rotation of a part in its frame."""
+    return matrices(np.array([[0.0, 0.0, 0.0, *part.shape.quaternion]]))[0, :3, :3]
 
 
 def _extent(part: Part, mesh: Mesh) -> float:

@@ -43,6 +43,30 @@ def mesh_of(shape: Shape) -> Mesh:
     return primitive(shape.kind, round(shape.size[1] / shape.size[0], 3) if shape.kind == "capsule" else 0.0)
 
 
+def outline_of(shape: Shape) -> tuple[NDArray[np.floating], NDArray[np.uint32]]:
+    """Corners (V, 3) and faces (T, 3) of the unit mesh that a shape casts its shadow with.
+
+    A shadow is seen a few mm at a time, so that cylinders, of which arms have many, cast that of an eight-sided prism.
+    It lies inside of them, lest they shade themselves.
+    """
+    if shape.kind == "cylinder":
+        return prism()
+    mesh = mesh_of(shape)
+    return mesh.corners[:, :3], mesh.faces
+
+
+@lru_cache(maxsize=1)
+def prism(sides: int = 8) -> tuple[FLOATS, NDArray[np.uint32]]:
+    """Corners and faces of a prism of height 1 along z, in a cylinder of radius 1."""
+    angles = 2 * np.pi * np.arange(sides) / sides
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners = np.concatenate([np.column_stack([ring, np.full(sides, z)]) for z in (-0.5, 0.5)])
+    faces = [three for k in range(sides) for n in [(k + 1) % sides]
+             for three in ((k, n, n + sides), (k, n + sides, k + sides))]
+    faces += [three for k in range(1, sides - 1) for three in ((0, k + 1, k), (sides, sides + k, sides + k + 1))]
+    return corners, np.array(faces, dtype=np.uint32)
+
+
 def scale_of(shape: Shape) -> FLOATS:
     """(3,) m, what stretches the unit mesh to the shape."""
     if shape.kind == "cylinder":

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import sim.render as render
+import sim.render_batch as batch
 from sim.look import Lens, Light, Look, View, look_at
 from sim.picture import instant
+from sim.render_mesh import mesh_of
 from sim.scene import Material, Scene, Shape
 
 SIZE = 96
@@ -103,3 +105,23 @@ def test_more_views_than_one_atlas_holds(gl, scene):
     gl.load(scene.parts, one)
     alone = gl.draw(instant(scene, one), 32)["above"].rgb
     assert len(pictures) == 20 and all(np.array_equal(p.rgb, alone) for p in pictures.values())
+
+
+def test_a_cylinder_shades_as_the_mesh_it_is_drawn_with(gl, monkeypatch):
+    """It casts the shadow of a coarser prism: the picture is the same but for a pixel here and there at its edge."""
+    made = Scene()
+    made.add("table", Shape("box", (1.0, 1.0, 0.1)), position=(0.0, 0.0, -0.05))
+    made.add("can", Shape("cylinder", (0.03, 0.08)), position=(0.0, 0.0, 0.1))
+    eye = (0.0, 0.3, 0.35)
+    look = Look({"view": View(eye, tuple(look_at(eye, (-0.05, 0.0, 0.0))), 50.0)}, (STEEP,))
+    gl.load(made.parts, look)
+    prism = gl.draw(instant(made, look), SIZE)["view"].rgb.astype(int)
+    monkeypatch.setattr(batch, "outline_of", lambda shape: (mesh_of(shape).corners[:, :3], mesh_of(shape).faces))
+    gl.load(made.parts, look)
+    whole = gl.draw(instant(made, look), SIZE)["view"].rgb.astype(int)
+    monkeypatch.setattr(batch, "outline_of", lambda shape: (np.zeros((0, 3)), np.zeros((0, 3), np.uint32)))
+    gl.load(made.parts, look)
+    bare = gl.draw(instant(made, look), SIZE)["view"].rgb.astype(int)
+    made.close()
+    shaded = np.abs(whole - bare).max(axis=2) > 8
+    assert shaded.sum() > 200 and (np.abs(prism - whole).max(axis=2) > 8).sum() < 0.1 * shaded.sum()
