@@ -63,14 +63,16 @@ def instant(scene: Scene, look: Look) -> Instant:
 
 def cameras(scene: Scene, look: Look) -> Instant:
     """(V, 7) optical frames of `look`'s views now."""
-    rows = np.empty((len(look.views), 7), dtype=np.float32)
-    for row, view in zip(rows, look.views.values()):
-        row[:3], row[3:] = view.position, view.quaternion
+    rows: list[float] = []  # flat, as in `Scene.poses`
+    for view in look.views.values():
+        position, quaternion = view.position, view.quaternion
         if view.body:
             carrier = scene.pose(view.body, view.link)
-            row[:3], row[3:] = pybullet.multiplyTransforms(carrier.position, carrier.quaternion,
+            position, quaternion = pybullet.multiplyTransforms(carrier.position, carrier.quaternion,
                                                                view.position, view.quaternion)
-    return rows
+        rows += position
+        rows += quaternion
+    return np.array(rows, np.float32).reshape(-1, 7)
 
 
 def matrices(poses: NDArray[np.floating]) -> Array:
