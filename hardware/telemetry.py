@@ -11,6 +11,7 @@ import numpy as np
 from hardware.bus import SILENT, Result
 from hardware.calibration import Calibration
 from hardware.family import TICK_TURN, Audit, Family, Reading
+from robot.faults import UNFIT
 from robot.interfaces import ArmState, Health
 
 LOG = logging.getLogger(__name__)
@@ -18,7 +19,6 @@ GIVE_UP = 3  # cycles in a row without an answer, after which a servo is asked o
 PROBE = 0.25  # s, between two questions to a servo that was given up
 OUTAGE = 0.05  # s, between two questions when every servo was given up
 SLIP = 0.5  # s, by which a servo's own clock may disagree with ours
-UNFIT = int(Health.LIMP | Health.REBOOTED)
 
 
 class Telemetry:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot.errors import ArmError, BusError
+from robot.faults import UNFIT
 from robot.guard import Guard
-from robot.interfaces import Array, Clears, Health, Mode, Response, Snapshot, Verdict
+from robot.interfaces import Array, Clears, Mode, Response, Snapshot, Verdict
 from robot.motion import Mover
 from robot.planner import Planner
 from robot.reach import clipped
 from robot.recovery import Attempt, Context, Ledger, escalated, repairable
 from robot.supervisor import Supervisor
 
-UNFIT = int(Health.LIMP | Health.REBOOTED)
 NEAR = 0.02  # rad, counts as arrived
 MOVED = 0.3  # rad, by which a joint was moved while it had no torque; it goes back before work
 AT_HOME = 0.5  # rad, no need to go home from here

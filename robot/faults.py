@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]  # (J,)
 UNREACHED = int(Health.SILENT | Health.CORRUPT | Health.LIMP | Health.REBOOTED)
 SILENT, LIMP, REBOOTED, DRIFTED = (int(h) for h in (Health.SILENT, Health.LIMP, Health.REBOOTED, Health.DRIFTED))
 VOLTAGE, TEMPERATURE, ENCODER = int(Health.VOLTAGE), int(Health.TEMPERATURE), int(Health.ENCODER)
-OVERLOAD = int(Health.OVERLOAD | Health.CURRENT)
+OVERLOAD, UNFIT = int(Health.OVERLOAD | Health.CURRENT), LIMP | REBOOTED
 TRAIL = 0.2  # s, by which a joint on its way trails its goal: servos brake for where it is, not for where it goes
 PERSON = Budget(0, 300.0)  # only a person can mend it
 
@@ -89,7 +89,7 @@ def noisy_bus(s: Snapshot) -> str | None:
 def lost_torque(s: Snapshot) -> str | None:
     """Every servo is limp or has restarted though nobody here let go: the power was cut, or somebody else works on
     the bus. The arm must not wake up by itself."""
-    limp = s.mode is not Mode.LIMP and s.state.flags & (LIMP | REBOOTED) and _flagged(s, LIMP | REBOOTED).all()
+    limp = s.mode is not Mode.LIMP and s.state.flags & UNFIT and _flagged(s, UNFIT).all()
     return "every servo has lost its torque" if limp else None
 
 

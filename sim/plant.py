@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from robot.interfaces import Array, PlantState
+from robot.reach import clipped
 from robot.registry import option
 from sim.bullet import pybullet
 from sim.scene import HZ
@@ -48,7 +49,7 @@ class BulletPlant:
         if self.world.waiting and not slack and self._ready(q, dq):
             self.world.begin_work()
         # PyBullet goes on reporting the last torque of a motor that was switched off
-        return PlantState(q, dq, np.minimum(np.maximum(applied, -limit), limit))
+        return PlantState(q, dq, clipped(applied, -limit, limit))
 
     def _ready(self, q: Array, dq: Array) -> bool:
         home = self.world.model.spec.home

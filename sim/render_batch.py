@@ -76,7 +76,8 @@ class Batch:
         rows, faces, first = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.uint32)], 0
         for part in parts:
             corners, threes = outline_of(part.shape)
-            rows.append(np.column_stack([_placed(part, corners), np.full(len(corners), part.frame)]).astype(np.float32))
+            placed = corners * scale_of(part.shape) @ _turned(part).T + part.shape.position
+            rows.append(np.column_stack([placed, np.full(len(corners), part.frame)]).astype(np.float32))
             faces.append(threes.ravel() + np.uint32(first))
             first += len(corners)
         self._casting = sum(map(len, faces))
@@ -136,7 +137,7 @@ def _turn(large: bool, pattern: bool, gloss: bool) -> tuple[bool, bool, bool]:
 
 def _vertices(part: Part, mesh: Mesh, layer: int) -> Floats:
     """(V, 15) position, normal, texture place, linear colour, frame, layer, roughness, specular of one part."""
-    material, scale = part.material, scale_of(part.shape)
+    material, scale, turn = part.material, scale_of(part.shape), _turned(part)
     stretched = mesh.corners[:, :3] * scale
     normal = mesh.corners[:, 3:6] / scale
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
@@ -144,17 +145,11 @@ def _vertices(part: Part, mesh: Mesh, layer: int) -> Floats:
     axis = mesh.corners[:, 6].astype(int)
     across = np.array([[1, 2], [0, 2], [0, 1]])[axis]
     out = np.empty((len(stretched), 15), dtype=np.float32)
-    out[:, 0:3] = _placed(part, mesh.corners[:, :3])
-    out[:, 3:6] = normal @ _turned(part).T
+    out[:, 0:3] = stretched @ turn.T + part.shape.position
+    out[:, 3:6] = normal @ turn.T
     out[:, 6:8] = 0.5 + np.take_along_axis(stretched, across, axis=1) / tile
     out[:, 8:11] = np.clip(np.asarray(material.rgba[:3]), 0.0, 1.0) ** 2  # the shaders' display gamma
     out[:, 11:] = part.frame, layer, material.roughness, material.specular
-    return out
-
-
-def _placed(part: Part, corners: NDArray[Any]) -> Array:
-    """(V, 3) m in its frame, of the corners (V, 3) of a unit mesh."""
-    out: Array = corners * scale_of(part.shape) @ _turned(part).T + part.shape.position
     return out
 
 
