@@ -49,10 +49,12 @@ class Expert:
     def act(self) -> Array:
         """(J,) rad, the joint target for the end of the coming period. Raises `ConfigError` for an unknown goal."""
         self.hand.look()
-        goal = core(kinds.first_open(self.world.goals, self.world.scene))
+        done, goal = self.world.success(), core(kinds.first_open(self.world.goals, self.world.scene))
+        if done and self._goal is not None:
+            goal = self._goal  # the last one that there was something to do for
         if goal != self._goal:
             self.hand.closing, self._goal = 0, goal
-        if self.world.success():
+        if done:
             self._finish(goal)
         elif self.hand.rising:
             self.hand.rise()
@@ -70,10 +72,17 @@ class Expert:
                           f"{', '.join(k.__name__ for k in SKILLS)}")
 
     def _finish(self, goal: Goal) -> None:
-        """Everything is done: rise out of the way, or stay where a goal asks to be."""
+        """Everything is done: rise out of the way, or stay where a goal asks to be.
+
+        What was pressed is pressed on, what was pushed is stayed with: who learns from it cannot see to the millimetre
+        when it is enough, and would rise too early.
+        """
         hand = self.hand
-        if isinstance(goal, Reach | Lift):
+        if isinstance(goal, Reach | Lift) or (isinstance(goal, JointAt) and goal.closing is None):
             self._skill(goal)(hand, goal)
+            return
+        if isinstance(goal, Push):
+            hand.rest()
             return
         hand.phase, hand.closing = Phase.RETREAT, 0
         x, y, z = hand.tip[:3, 3]

@@ -71,7 +71,8 @@ def push(hand: Hand, goal: Push) -> None:
     behind[2] = level
     tip = hand.tip[:3, 3]
     along, off = _along(tip - centre - item, ahead)
-    if tip[2] < level + 0.012 and off < 0.008 and -0.08 < along < 0.0:
+    low = tip[2] < level + 0.012
+    if low and off < 0.011 and -0.08 < along < 0.0:
         hand.phase = Phase.CARRY
         contact = item - (0.5 * size + 0.008) * ahead + centre
         point = contact + min(distance + 0.01, 0.03) * ahead
@@ -81,9 +82,10 @@ def push(hand: Hand, goal: Push) -> None:
         if hand.aside(behind) > 0.02 and tip[2] < up - 0.02:
             hand.phase = Phase.RETREAT
             hand.go(np.array([tip[0], tip[1], up]), None, hand.fast, gripper)
-        else:
+        else:  # nearly there it rises no more, so that being a little aside never means to begin anew
             hand.phase = Phase.APPROACH
-            hand.go(np.array([behind[0], behind[1], up]), closing, hand.fast, gripper)
+            height = up if hand.aside(behind) > 0.02 else max(level + 0.01, min(tip[2], up))
+            hand.go(np.array([behind[0], behind[1], height]), closing, hand.fast, gripper)
     else:
         hand.phase = Phase.DESCEND
         hand.go(behind, closing, hand.slow, gripper)
@@ -116,17 +118,19 @@ def joint(hand: Hand, goal: JointAt) -> None:
 
 def _press(hand: Hand, goal: JointAt) -> None:
     point = goal.target(hand.scene)
-    above = point + (0, 0, 0.05)
-    if hand.aside(point) > 0.006:
-        tip = hand.tip[:3, 3]
+    above, tip = point + (0, 0, 0.05), hand.tip[:3, 3]
+    low = tip[2] < point[2] + 0.035  # about to press: the cap is wide enough
+    if hand.aside(point) > (0.011 if low else 0.006):
         up = max(above[2], min(tip[2], above[2] + 0.03), _clear(hand) + 0.02)
         rise = hand.aside(point) > 0.025 and tip[2] < up - 0.02
+        if hand.aside(point) < 0.02:
+            up = max(point[2] + 0.03, min(tip[2], up))
         hand.phase = Phase.RETREAT if rise else Phase.APPROACH
         hand.go(np.array([*(tip if rise else point)[:2], up]), None, hand.fast, hand.shut)
     else:
         hand.phase = Phase.DESCEND
-        z = hand.tip[2, 3]
-        hand.go(np.array([point[0], point[1], max(z - 0.012, hand.scene.height - 0.01)]), None, hand.slow, hand.shut)
+        z = max(tip[2] - 0.012, hand.scene.height - 0.01)
+        hand.go(np.array([point[0], point[1], z]), None, hand.slow, hand.shut)
 
 
 def fetch(hand: Hand, options: list[Grasp], clear: float, turn: float = 0.0) -> None:

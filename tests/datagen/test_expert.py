@@ -197,6 +197,61 @@ def test_rises_from_what_is_in_the_way():
     made.close()
 
 
+def at(made: Tabletop, expert: Expert, when) -> None:
+    """Work until `when()`."""
+    for _ in range(80):
+        made.step(expert.act())
+        if when():
+            return
+    raise AssertionError("it never came to this")
+
+
+@pytest.mark.parametrize(("aside", "phase"), [(0.008, Phase.DESCEND), (0.015, Phase.APPROACH)])
+def test_a_finger_a_little_aside_of_a_button_does_not_begin_anew(aside, phase):
+    made = Tabletop(so101(), registry.build("task", "press_button"), none())
+    made.reset(2)
+    expert, name = Expert(), f"button {made.task._button}"
+    expert.reset(made)
+    height = expert.hand.scene.height + 0.055
+    at(made, expert, lambda: expert.phase is Phase.DESCEND and expert.hand.tip[2, 3] < height)
+    tip, pose = expert.hand.tip[:3, 3], made.scene.pose(name)
+    made.scene.place(name, (*(tip[:2] + (aside, 0.0)), pose.position[2]), pose.quaternion)
+    made.step(expert.act())
+    assert expert.phase is phase and expert.hand.tip[2, 3] < height + 0.012
+    at(made, expert, made.success)
+    made.close()
+
+
+def test_a_hand_a_little_aside_of_a_puck_does_not_begin_anew():
+    made = Tabletop(so101(), registry.build("task", "push"), none())
+    made.reset(2)
+    expert, height = Expert(), made.scene.height + 0.025
+    expert.reset(made)
+    at(made, expert, lambda: expert.phase is Phase.DESCEND and expert.hand.tip[2, 3] < height)
+    pose = made.scene.pose("puck")
+    left = made.scene.pose(f"pad {made.task._pad}").position - pose.position
+    across = 0.013 * np.array([-left[1], left[0], 0.0]) / np.hypot(*left[:2])
+    made.scene.place("puck", pose.position + across, pose.quaternion)
+    made.step(expert.act())
+    assert expert.phase is Phase.APPROACH and expert.hand.tip[2, 3] < height + 0.012
+    at(made, expert, made.success)
+    made.close()
+
+
+@pytest.mark.parametrize("task", ["push", "press_button"])
+def test_what_was_pushed_or_pressed_is_stayed_with(task):
+    made = Tabletop(so101(), registry.build("task", task), none())
+    made.reset(3)
+    expert = Expert()
+    expert.reset(made)
+    at(made, expert, made.success)
+    low = expert.hand.tip[2, 3]
+    for _ in range(5):
+        made.step(expert.act())
+    assert made.success() and expert.hand.tip[2, 3] < low + 0.005
+    made.close()
+
+
 def test_a_joint_that_pushes_is_not_taken_for_one_that_sags(world, monkeypatch):
     """What a load takes is learned; what something holds back is not, or its target would press harder and harder."""
     learned = {}
