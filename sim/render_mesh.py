@@ -231,6 +231,8 @@ def file_mesh(path: str, limit: int = 2000) -> Mesh:
         raise SceneError(f"cannot read the mesh {path}: {error}") from error
     if not len(faces):
         raise SceneError(f"{path} holds no triangles")
+    if not np.isfinite(points).all():
+        raise SceneError(f"{path} holds corners that are no numbers")
     return shaded(*thinned(points, faces, limit))
 
 
