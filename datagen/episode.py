@@ -19,6 +19,7 @@ UNITS = {
     STATE: "rad", EFFORT: "fraction of rated torque", ACTION: "rad", EXECUTED: "rad",
     "aux.target_xyz": "m", "aux.goal_xyz": "m",
     "aux.target_px": "u, v as image fractions; visible", "aux.goal_px": "u, v as image fractions; visible",
+    "aux.tool_px": "u, v as image fractions; inside the picture",
     "aux.target_quat": "x, y, z, w", "aux.yaw": "cos, sin of 4 times the angle",
     "aux.things_px": "six times u, v as image fractions; visible",
     "aux.subgoal": "number of the first goal not reached, from 0; of goals when all are",

@@ -74,11 +74,11 @@ class Expert:
     def _finish(self, goal: Goal) -> None:
         """Everything is done: rise out of the way, or stay where a goal asks to be.
 
-        What was pressed is pressed on, what was pushed is stayed with: who learns from it cannot see to the millimetre
-        when it is enough, and would rise too early.
+        What was pressed or turned is held there, what was pushed is stayed with: who learns from it cannot see to the
+        millimetre when it is enough, and would let go too early.
         """
         hand = self.hand
-        if isinstance(goal, Reach | Lift) or (isinstance(goal, JointAt) and goal.closing is None):
+        if isinstance(goal, Reach | Lift | JointAt):
             self._skill(goal)(hand, goal)
             return
         if isinstance(goal, Push):

@@ -112,6 +112,11 @@ class ChunkPolicy(nn.Module):
         return Chunk(obs.stamp + dt, dt, chunk[0].double().cpu().numpy(), float(confidence[0]), info)
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Labels of the data, without `aux.`, that it learns from beyond those that every dataset must have."""
+        return ()
+
+    @property
     def spare(self) -> tuple[str, ...]:
         """Cameras that it was trained to do without: then it is shown black."""
         return ()

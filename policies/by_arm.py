@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from policies.kinematics import Chain
-
 Which = int | Tensor  # the arm of all samples, or of each: (B,) int64
 
 
@@ -22,16 +20,30 @@ class ByArm(nn.Module):
 
     def forward(self, arm: Which, *given: Tensor) -> Any:
         """What the module of each sample's arm answers: a tensor (B, …) or several of them."""
-        if isinstance(arm, int):
-            return self.parts[arm](*given)
-        found = [part(*given) for part in self.parts]
-        return pick(found, arm) if isinstance(found[0], Tensor) else tuple(pick(one, arm) for one in zip(*found))
+        return self._asked("__call__", arm, *given)
 
     def reach(self, arm: Which, q: Tensor, place: Tensor) -> Tensor:
         """`Chain.reach` of postures (K, B, H, J) rad and places (K, B, H, 3) m."""
+        answer: Tensor = self._asked("reach", arm, q, place, dim=1)
+        return answer
+
+    def project(self, arm: Which, place: Tensor) -> Tensor:
+        """`View.project` of places (B, 3) m."""
+        answer: Tensor = self._asked("project", arm, place)
+        return answer
+
+    def rays(self, arm: Which, uv: Tensor, turn: Tensor, tip: Tensor) -> tuple[Tensor, Tensor]:
+        """`View.rays` through `uv` (B, 2)."""
+        answer: tuple[Tensor, Tensor] = self._asked("rays", arm, uv, turn, tip)
+        return answer
+
+    def _asked(self, what: str, arm: Which, *given: Tensor, dim: int = 0) -> Any:
+        """What the method `what` of each sample's arm answers, a tensor or several of them."""
         if isinstance(arm, int):
-            return _chain(self.parts[arm]).reach(q, place)
-        return pick([_chain(part).reach(q, place) for part in self.parts], arm, 1)
+            return getattr(self.parts[arm], what)(*given)
+        found = [getattr(part, what)(*given) for part in self.parts]
+        several = not isinstance(found[0], Tensor)
+        return tuple(pick(one, arm, dim) for one in zip(*found)) if several else pick(found, arm, dim)
 
 
 def pick(found: Sequence[Tensor], arm: Tensor, dim: int = 0) -> Tensor:
@@ -49,8 +61,3 @@ def neighbours(q: Tensor, arm: Which) -> Tensor:
         return q.flip(0)
     order = torch.argsort(arm, stable=True)
     return q[torch.empty_like(order).scatter(0, order, order.roll(1))]
-
-
-def _chain(part: nn.Module) -> Chain:
-    assert isinstance(part, Chain)
-    return part

@@ -48,6 +48,8 @@ def widen(old: Features, new: Features) -> Features:
 def graft(policy: ChunkPolicy, old: ChunkPolicy) -> None:
     """Give `policy` the weights of `old`; what `old` has not, rows of new words and phases or whole parts, stays.
 
+    Inputs that `old` has not come last, and count for nothing at first.
+
     Raises `DataError` when `old` has something that `policy` has not, or has in another size, or means otherwise.
     """
     mine, theirs = policy.state_dict(), old.state_dict()
@@ -56,13 +58,18 @@ def graft(policy: ChunkPolicy, old: ChunkPolicy) -> None:
     if lost:
         raise DataError(f"init= is built differently ({lost[0]}); train with the policy= that it was trained with: "
                         + ", ".join(f"{k}={v}" for k, v in old.arguments.items()))
-    for name in theirs:
-        part = mine[name][: len(theirs[name])] if theirs[name].ndim else mine[name]
-        part.copy_(theirs[name])
+    for name, old_part in theirs.items():
+        part = mine[name][: len(old_part)] if old_part.ndim else mine[name]
+        if old_part.ndim > 1 and part.shape[1] > old_part.shape[1]:
+            part[:, old_part.shape[1] :] = 0.0
+            part = part[:, : old_part.shape[1]]
+        part.copy_(old_part)
 
 
 def _fits(old: Tensor, new: Tensor) -> bool:
-    """Equal shapes, or `new` has some rows more."""
+    """Equal shapes, or `new` has some rows more, or takes some inputs more for as many rows."""
+    if old.ndim == new.ndim == 2 and old.shape[0] == new.shape[0]:
+        return old.shape[1] <= new.shape[1]
     return old.shape == new.shape or (old.ndim > 0 and old.shape[1:] == new.shape[1:] and old.shape[0] < new.shape[0])
 
 

@@ -8,6 +8,8 @@ cheap pictureless rows by the thousand.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,14 +23,16 @@ from policies.by_arm import ByArm, Which, neighbours
 from policies.encoders import MLP, Eye, Language, Names
 from policies.features import PAD, Features
 from policies.kinematics import Chain
-from policies.planner import OFFSET, Now, Planner
-from policies.views import View
+from policies.planner import MISS, OFFSET, Now, Planner
+from policies.reference import Reference, shifts, told
+from policies.views import View, crossing
 from robot.registry import option
 
 THINGS = ("target", "goal")
 CM, DM = 100.0, 10.0
 AGREE = 0.05  # m, how far apart two cameras may place the same thing
 LEVEL = 0.01  # m, about which things lie
+MISSES = 0.005  # of the picture, by which eyes miss what they find
 
 
 @option("policy", "grounded")
@@ -39,17 +43,19 @@ class Grounded(ChunkPolicy):
                  hidden: int = 256, depth: int = 3, heads: int = 3, noise_mm: float = 5.0,
                  noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
                  blind: float = 0.0, match: int = 0, action: str = "delta", loss: str = "l1",
-                 flow_steps: int = 5) -> None:
+                 flow_steps: int = 5, recalibrate: bool = False, triangulate: bool = False) -> None:
         """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
         that works on when a camera fails. `match` is the size of the vectors by which names and cells of a picture
         are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone. Chunks
         are of joint angles as `action` says, delta or absolute, and learned by `loss`: l1, l2, or flow, which takes
-        `flow_steps` to draw one."""
+        `flow_steps` to draw one. `recalibrate` finds the tool in the pictures of cameras that stand still, and sets
+        right what they see by how far it is from where it should be. `triangulate` places a thing that several cameras
+        see where their rays cross."""
         arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
         super().__init__(features, horizon, arguments)
-        self.meaning = f"action={action}"
+        self.meaning = f"action={action}, loss={'flow' if loss == 'flow' else 'l1 or l2'}"
         self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
-        self.augmentation, self.apart, self.blind = augmentation, apart, blind
+        self.augmentation, self.apart, self.blind, self.crosses = augmentation, apart, blind, triangulate
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
         self.language = Language(len(features.words), words)
@@ -58,11 +64,14 @@ class Grounded(ChunkPolicy):
         self.maps = nn.ModuleDict({c: nn.Conv2d(width, len(THINGS), 1) for c in features.cameras})
         self.seen = nn.ModuleDict({c: MLP(summary + 2 * width + 2, 64, len(THINGS), 1) for c in features.cameras})
         builds, pixels = features.builds, 3 * cameras
+        still = [c for k, c in enumerate(features.cameras) if recalibrate and not any(b.carried[k] for b in builds)]
+        self.tool = nn.ModuleDict({c: Reference(width, summary) for c in still})
         body = 3 * joints + 12 + (len(builds) if len(builds) > 1 else 0)
         looks = cameras * (summary + 2 * width)
         self.chain = ByArm(Chain(b.chain) for b in builds)
         self.views = nn.ModuleList(ByArm(View(b.views[k], b.carried[k]) for b in builds) for k in range(cameras))
-        self.place = nn.ModuleDict({t: MLP(pixels + body, 192, 3 + 1 + cameras + 1) for t in THINGS})
+        told_in, told_out = pixels + body + 3 * len(still) + 3 * triangulate, 3 + 1 + cameras + 1 + triangulate
+        self.place = nn.ModuleDict({t: MLP(told_in, 192, told_out) for t in THINGS})
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
         size_in = 6 + 9 + 2 + 1 + body + joints + words
@@ -78,7 +87,8 @@ class Grounded(ChunkPolicy):
 
     # ------------------------------------------------------------ stages
     def look(self, batch: Batch, words: Tensor) -> dict[str, Tensor]:
-        """Heatmap logits `map.<camera>` (B, 2, h, w), `seen.<camera>` logits (B, 2), positions and `looks`.
+        """Heatmap logits `map.<camera>` (B, 2, h, w), `seen.<camera>` logits (B, 2), positions and `looks`; of cameras
+        that are set right by the tool `tool.<camera>` (B, h, w), `tool_uv.<camera>`, `tool_seen.<camera>` (B,) logits.
 
         Pictures are uint8 (B, H, W, 3), or floats (B, 3, H, W) that were prepared already.
         """
@@ -103,13 +113,22 @@ class Grounded(ChunkPolicy):
             peaks = logits.flatten(2).amax(-1).detach()
             out[f"map.{camera}"], out[f"seen.{camera}"] = logits, self.seen[camera](torch.cat([parts, peaks], -1))
             looks.append(parts)
+            if camera in self.tool:
+                for name, found in zip(("tool", "tool_uv", "tool_seen"), self.tool[camera](features, summary)):
+                    out[f"{name}.{camera}"] = found
         out["looks"] = torch.cat(looks, -1)
         return out
 
-    def pixels(self, uv: list[Tensor], seen: list[Tensor]) -> Tensor:
-        """(B, 3 cameras): each camera's position of one thing and 1, or nothing and -1 where it is not seen."""
+    def pixels(self, uv: list[Tensor], seen: list[Tensor], off: Mapping[str, Tensor]) -> Tensor:
+        """(B, 3 cameras): where a mean camera would see one thing and 1, or nothing and -1 where it is not seen."""
         sure = [(s > 0.5).to(p.dtype)[:, None] for p, s in zip(uv, seen)]
-        return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(uv, sure)], -1)
+        right = [p - off[c][:, :2] if c in off else p for c, p in zip(self.eyes, uv)]
+        return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(right, sure)], -1)
+
+    def off(self, uv: Mapping[str, Tensor], seen: Mapping[str, Tensor], tip: Tensor, arm: Which) -> dict[str, Tensor]:
+        """By camera that stands still (B, 3): how far it is off, see `reference.shifts`, with the tool at `tip`."""
+        expected = {c: view.project(arm, tip) for c, view in zip(self.eyes, self.views) if c in uv}
+        return shifts(uv, seen, expected)
 
     def scales(self, arm: Which) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the joints, rad: (J,), or (B, J) where every sample has its own arm."""
@@ -125,34 +144,48 @@ class Grounded(ChunkPolicy):
             known.append(torch.eye(count, device=q.device)[arm].expand(len(q), -1))
         return torch.cat(known, -1), turn, tip
 
-    def rough(self, thing: str, pixels: Tensor, body: tuple[Tensor, Tensor, Tensor], arm: Which) -> Tensor:
-        """Place (B, 3) m of a thing from pixels (B, 3 cameras): a mix of where each camera's ray meets a level and
-        of the tool's place, and a small correction. Rays hold for any pose, also for one no demonstration had."""
+    def rough(self, thing: str, pixels: Tensor, off: Mapping[str, Tensor], body: tuple[Tensor, Tensor, Tensor],
+              arm: Which) -> Tensor:
+        """Place (B, 3) m of a thing from pixels (B, 3 cameras): a mix of where each camera's ray meets a level, where
+        they cross, and where the tool is, and a small correction. Rays hold for any pose, also for one no demonstration
+        had."""
         known, turn, tip = body
-        raw = self.place[thing](torch.cat([pixels, known], -1))
+        spots = [(pixels[:, 3 * k : 3 * k + 2] / 2 + 0.5, pixels[:, 3 * k + 2 : 3 * k + 3] > 0)
+                 for k, _ in enumerate(self.views)]
+        x, crossed = [pixels, known, *map(told, off.values())], []
+        if self.crosses:
+            point, gap, firm = crossing([view.rays(arm, uv, turn, tip) for view, (uv, _) in zip(self.views, spots)],
+                                        [sure for _, sure in spots])
+            crossed = [(point, firm)]
+            x.append(torch.cat([(point[:, 2:] - LEVEL) / OFFSET, gap / MISS, firm], -1).clamp(-3, 3) * firm)
+        raw = self.place[thing](torch.cat(x, -1))
         height = LEVEL + OFFSET * raw[:, 3:4]
+        levelled = [(view(arm, uv, height, turn, tip), sure) for view, (uv, sure) in zip(self.views, spots)]
         found, weights = [tip], [raw[:, 4:5]]
-        for k, view in enumerate(self.views):
-            uv, sure = pixels[:, 3 * k : 3 * k + 2] / 2 + 0.5, pixels[:, 3 * k + 2 : 3 * k + 3] > 0
-            point = view(arm, uv, height, turn, tip)
+        for k, (point, sure) in enumerate(levelled + crossed):
             usable = sure & ((point - tip).norm(dim=-1, keepdim=True) < 0.8)
             found.append(torch.where(usable, point, tip))
             weights.append(torch.where(usable, raw[:, 5 + k : 6 + k], torch.full_like(raw[:, :1], -1e4)))
         mix = torch.softmax(torch.cat(weights, -1), -1)
         return (torch.stack(found, 1) * mix[..., None]).sum(1) + 0.4 * OFFSET * raw[:, :3]
 
-    def locate(self, seen: dict[str, Tensor], q: Tensor, arm: Which) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Places (B, 6) m from pixels alone, the same refined by what was seen, and the pixels."""
+    def locate(self, seen: dict[str, Tensor], q: Tensor, arm: Which) -> tuple[
+            Tensor, Tensor, list[Tensor], dict[str, Tensor]]:
+        """Places (B, 6) m from pixels alone, the same refined by what was seen, the pixels, and what cameras are off.
+        """
         body, pixels, rough, fine = self.body(q, arm), [], [], []
+        off = self.off({c: seen[f"tool_uv.{c}"] for c in self.tool},
+                       {c: torch.sigmoid(seen[f"tool_seen.{c}"]) for c in self.tool}, body[2], arm)
         for k, thing in enumerate(THINGS):
             px = self.pixels([seen[f"uv.{c}.{k}"] for c in self.eyes],
-                             [torch.sigmoid(seen[f"seen.{c}"][:, k]) for c in self.eyes])
-            rough.append(self.rough(thing, px, body, arm))
+                             [torch.sigmoid(seen[f"seen.{c}"][:, k]) for c in self.eyes], off)
+            rough.append(self.rough(thing, px, off, body, arm))
             fine.append(rough[-1] + self.refine[thing](torch.cat([px, body[0], seen["looks"]], -1)) / DM)
             pixels.append(px)
-        return torch.cat(rough, -1), torch.cat(fine, -1), pixels
+        return torch.cat(rough, -1), torch.cat(fine, -1), pixels, off
 
-    def _agreed(self, places: Tensor, pixels: Tensor, held: Tensor, q: Tensor, arm: Which) -> Tensor:
+    def _agreed(self, places: Tensor, pixels: Tensor, off: Mapping[str, Tensor], held: Tensor, q: Tensor,
+                arm: Which) -> Tensor:
         """Places (B, 6) m, with the target where the first camera alone sees it if that is quite elsewhere.
 
         The wrist camera is the more precise one near a thing, and the one that takes something else for it; what
@@ -160,7 +193,7 @@ class Grounded(ChunkPolicy):
         """
         alone = torch.cat([pixels[:, :3], torch.tensor([0.0, 0.0, -1.0], device=pixels.device)
                            .repeat(len(self.eyes) - 1).expand(len(pixels), -1)], -1)
-        first = self.rough("target", alone, self.body(q, arm), arm)
+        first = self.rough("target", alone, off, self.body(q, arm), arm)
         apart = (places[:, :3] - first).norm(dim=-1, keepdim=True) > AGREE
         sure = apart & (pixels[:, 2:3] > 0) & (held < 0.5)
         return torch.cat([torch.where(sure, first, places[:, :3]), places[:, 3:]], -1)
@@ -187,7 +220,7 @@ class Grounded(ChunkPolicy):
         seen, words = {k: v[calm] for k, v in seen.items()}, words[calm]
         frames = {k: v[calm] for k, v in frames.items()}
         arm = self._arm(frames)
-        rough, fine, pixels = self.locate(seen, frames["state"], arm)
+        rough, fine, pixels, _ = self.locate(seen, frames["state"], arm)
         status = self._status(seen, pixels, frames)
         losses["xyz"] = (_metres(fine, frames) + 0.5 * _metres(rough, frames))
         losses |= self._status_losses(status, frames)
@@ -217,6 +250,10 @@ class Grounded(ChunkPolicy):
                 out |= {k: torch.cat([new, out[k][n:]]) for k, new in zip(keys, labels)}
             out[f"images.{camera}"] = rgb
         return self._blinded(out, generator) if self.blind > 0.0 and len(self.eyes) > 1 else out
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(f"tool_px.{camera}" for camera in self.tool)
 
     @property
     def spare(self) -> tuple[str, ...]:
@@ -253,6 +290,10 @@ class Grounded(ChunkPolicy):
                 label = frames[f"aux.{thing}_px.{camera}"]
                 heat.append(heatmaps.cross_entropy(seen[f"map.{camera}"][:, k], label[:, :2], label[:, 2]))
                 visible.append(F.binary_cross_entropy_with_logits(seen[f"seen.{camera}"][:, k], label[:, 2]))
+        for camera in self.tool:
+            label = frames[f"aux.tool_px.{camera}"]
+            heat.append(heatmaps.cross_entropy(seen[f"tool.{camera}"], label[:, :2], label[:, 2]))
+            visible.append(F.binary_cross_entropy_with_logits(seen[f"tool_seen.{camera}"], label[:, 2]))
         return {"heat": torch.stack(heat).sum(), "seen": torch.stack(visible).sum()}
 
     def _status(self, seen: dict[str, Tensor], pixels: list[Tensor], frames: Batch) -> Tensor:
@@ -282,12 +323,15 @@ class Grounded(ChunkPolicy):
         rough, camera = [], next(iter(self.eyes))
         other = torch.rand((n, 1), generator=generator, device=q.device) < 0.3
         body = self.body(torch.where(other, neighbours(q, arm), q), arm)
+        tool = {c: self._mistaken(rows[f"aux.tool_px.{c}"], generator) for c in self.tool}
+        off = self.off({c: x[:, :2] + MISSES * normal(n, 2) for c, x in tool.items()},
+                       {c: x[:, 2] for c, x in tool.items()}, self.body(q, arm)[2], arm) if tool else {}
         for thing in THINGS:
             labels = {c: self._mistaken(rows[f"aux.{thing}_px.{c}"], generator) for c in self.eyes}
             labels = {c: x if c == camera else x * ~other for c, x in labels.items()}
-            px = self.pixels([x[:, :2] + 0.003 * normal(n, 2) for x in labels.values()],
-                             [x[:, 2] for x in labels.values()])
-            rough.append(self.rough(thing, px, body, arm))
+            px = self.pixels([x[:, :2] + MISSES * normal(n, 2) for x in labels.values()],
+                             [x[:, 2] for x in labels.values()], off)
+            rough.append(self.rough(thing, px, off, body, arm))
         words = self.language(rows["words"], generator).detach()
         spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
         places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)
@@ -309,9 +353,10 @@ class Grounded(ChunkPolicy):
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
         words, arm = self.language(inputs["words"]), self._arm(inputs)
         seen = self.look(inputs, words)
-        _, fine, pixels = self.locate(seen, inputs["state"], arm)
+        _, fine, pixels, off = self.locate(seen, inputs["state"], arm)
+        seen |= {f"off.{camera}": shift for camera, shift in off.items()}
         status = self._status(seen, pixels, inputs)
-        fine = self._agreed(fine, pixels[0], torch.sigmoid(status[:, 2:3]), inputs["state"], arm)
+        fine = self._agreed(fine, pixels[0], off, torch.sigmoid(status[:, 2:3]), inputs["state"], arm)
         now = self.now(fine, status[:, :2], torch.sigmoid(status[:, 2:3]), inputs["state"], inputs["effort"], words,
                        arm)
         return self.chain.reach(arm, *self.heads(now)), fine, status, seen
@@ -329,6 +374,9 @@ class Grounded(ChunkPolicy):
             heat = torch.softmax(seen[f"map.{camera}"][0].flatten(1), -1).view_as(seen[f"map.{camera}"][0])
             info[f"heatmap.{camera}"] = heat.cpu().numpy()
             info[f"seen.{camera}"] = torch.sigmoid(seen[f"seen.{camera}"][0]).cpu().numpy()
+        for camera in self.tool:
+            u, v, known = seen[f"off.{camera}"][0].tolist()
+            info[f"off_px.{camera}"] = self.features.size * math.hypot(u, v) if known > 0 else math.nan
         return chunks.mean(0), torch.exp(-spread / 0.05), info
 
     def measure(self, frames: Batch) -> dict[str, Tensor]:
@@ -340,6 +388,10 @@ class Grounded(ChunkPolicy):
                 label = frames[f"aux.{thing}_px.{camera}"]
                 miss = (seen[f"uv.{camera}.{k}"] - label[:, :2]).norm(dim=-1) * self.features.size
                 out[f"{thing}_px_{camera}"] = torch.where(label[:, 2] > 0.5, miss, torch.nan)
+        for camera in self.tool:
+            label = frames[f"aux.tool_px.{camera}"]
+            miss = (seen[f"tool_uv.{camera}"] - label[:, :2]).norm(dim=-1) * self.features.size
+            out[f"tool_px_{camera}"] = torch.where(label[:, 2] > 0.5, miss, torch.nan)
         error = (chunks.mean(0) - frames["action"]).abs()
         mask = torch.where(frames["mask"], 1.0, torch.nan)[..., None]
         out["chunk_mrad"] = 1000 * (error[..., :-1] * mask).nanmean((1, 2))
@@ -350,7 +402,7 @@ class Grounded(ChunkPolicy):
 
 def _places(batch: Batch, camera: str) -> list[str]:
     """Keys of what is labelled in a camera's pictures: (B, 3 N) of u, v and visibility."""
-    keys = [f"aux.{what}_px.{camera}" for what in (*THINGS, "things")]
+    keys = [f"aux.{what}_px.{camera}" for what in (*THINGS, "tool", "things")]
     return [key for key in keys if key in batch]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+FLAT = 0.06  # twice the squared sine of the angle, 10 degrees, under which two rays must cross at least
 Matrix = tuple[float, ...]  # a projection (3, 4) by rows: places (m) to image fractions, homogeneous
 
 
@@ -42,13 +44,46 @@ class View(nn.Module):
         back = np.linalg.inv(whole[:, :3])
         self.carried = carried
         self.register_buffer("back", torch.tensor(back, dtype=torch.float32), persistent=False)
+        self.register_buffer("whole", torch.tensor(whole, dtype=torch.float32), persistent=False)
         self.register_buffer("eye", torch.tensor(-back @ whole[:, 3], dtype=torch.float32), persistent=False)
 
-    def forward(self, uv: Tensor, height: Tensor, turn: Tensor, tip: Tensor) -> Tensor:
-        """Where the rays through `uv` (B, 2) meet the level `height` (B, 1) m; (B, 3) m in the base frame."""
+    def rays(self, uv: Tensor, turn: Tensor, tip: Tensor) -> tuple[Tensor, Tensor]:
+        """Directions, of any length, of the rays through `uv` (B, 2), and where they begin; (B, 3) m, base frame."""
         ray = torch.cat([uv, torch.ones_like(uv[:, :1])], -1) @ self.back.T
         eye = self.eye.expand_as(ray)
         if self.carried:
             ray, eye = (turn @ ray[..., None])[..., 0], tip + (turn @ eye[..., None])[..., 0]
+        return ray, eye
+
+    def forward(self, uv: Tensor, height: Tensor, turn: Tensor, tip: Tensor) -> Tensor:
+        """Where the rays through `uv` (B, 2) meet the level `height` (B, 1) m; (B, 3) m in the base frame."""
+        ray, eye = self.rays(uv, turn, tip)
         down = torch.minimum(ray[:, 2:], torch.full_like(ray[:, 2:], -0.1) * ray.norm(dim=-1, keepdim=True))
         return eye + ray * ((height - eye[:, 2:]) / down).clamp(0.0, None)
+
+    def project(self, place: Tensor) -> Tensor:
+        """Image fractions (B, 2) of places (B, 3) m before a camera that stands still."""
+        seen = place @ self.whole[:, :3].T + self.whole[:, 3]
+        return seen[:, :2] / seen[:, 2:].clamp(min=1e-3)
+
+
+def crossing(rays: list[tuple[Tensor, Tensor]], seen: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Where rays (B, 3), given with where they begin, come closest to all that are `seen` (B, 1), bool.
+
+    The place (B, 3) m, how far (B, 1) m it is from them at most, and whether (B, 1) it is one: two are seen, and they
+    are not nearly parallel. Least squares of the distances (Hartley and Sturm, Triangulation, 1997, section 5.1).
+    """
+    eye = torch.eye(3, device=rays[0][0].device)
+    square, right, lines = torch.zeros_like(eye), torch.zeros_like(eye[:, :1]), []
+    for (ray, begin), known in zip(rays, seen):
+        ray = F.normalize(ray, dim=-1)
+        aside = eye - ray[:, :, None] * ray[:, None, :]
+        square = square + aside * known[..., None]
+        right = right + (aside @ begin[..., None]) * known[..., None]
+        lines.append((aside, begin))
+    several = torch.stack(seen).sum(0) > 1
+    firm = several & (torch.linalg.det(square)[:, None] > FLAT)
+    place = torch.linalg.solve(torch.where(firm[..., None], square, eye), right)[..., 0]
+    gaps = [(aside @ (place - begin)[..., None])[..., 0].norm(dim=-1, keepdim=True) * known
+            for (aside, begin), known in zip(lines, seen)]
+    return place, torch.stack(gaps).amax(0), firm

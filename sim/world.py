@@ -212,9 +212,11 @@ class Tabletop:
         goal = conditions.core(self.goals[subgoal])
         target, place = goal.target(self.scene), goal.place(self.scene)
         out = {"aux.subgoal": [subgoal], "aux.target_xyz": target, "aux.goal_xyz": place}
+        tool = self.scene.pose(goal_kinds.ARM, self.model.tcp).position
         for name in self.look.views:
             out[f"aux.target_px.{name}"] = self._pixel(name, target, getattr(goal, "item", ""))
             out[f"aux.goal_px.{name}"] = self._pixel(name, place, getattr(goal, "on", "").split("/")[0])
+            out[f"aux.tool_px.{name}"] = self._inside(name, tool)[:3]  # also behind the arm's own fingers
         item = getattr(goal, "item", "")
         pose = self.scene.pose(item) if item else None
         turn = np.asarray(pose.quaternion if pose else (0.0, 0.0, 0.0, 1.0))
@@ -242,6 +244,16 @@ class Tabletop:
 
     def _pixel(self, view: str, point: Array, body: str) -> tuple[float, float, float]:
         """Image fractions of `point` and whether it is seen: inside the picture, nothing but `body` in front."""
+        u, v, inside, depth, eye = self._inside(view, point)
+        if not inside:
+            return u, v, 0.0
+        hit = pybullet.rayTest(eye, np.asarray(point) + (0, 0, 0.002), physicsClientId=self.scene.client)[0]
+        mine = self.scene.bodies[body].id if body else -2
+        near = hit[2] > 1 - 0.03 / max(depth, 0.03)
+        return u, v, float(hit[0] in (-1, mine) or near)
+
+    def _inside(self, view: str, point: Array) -> tuple[float, float, float, float, Array]:
+        """Image fractions of `point`, whether inside the picture, its depth (m), and the camera's place (3,) m."""
         camera = self.look.views[view]
         carrier = (np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]))
         if camera.body:
@@ -250,12 +262,9 @@ class Tabletop:
         u, v, depth = project(camera, carrier, point)
         inside = depth > camera.near and 0 <= u <= 1 and 0 <= v <= 1
         if not inside:
-            return float(np.clip(u, -1, 2)), float(np.clip(v, -1, 2)), 0.0
+            u, v = np.clip((u, v), -1, 2)
         eye = carrier[0] + rotation(carrier[1]) @ np.asarray(camera.position)
-        hit = pybullet.rayTest(eye, np.asarray(point) + (0, 0, 0.002), physicsClientId=self.scene.client)[0]
-        mine = self.scene.bodies[body].id if body else -2
-        near = hit[2] > 1 - 0.03 / max(float(depth), 0.03)
-        return u, v, float(hit[0] in (-1, mine) or near)
+        return float(u), float(v), float(inside), float(depth), eye
 
     # ------------------------------------------------------------ pictures
     def poses(self) -> Instant:

@@ -31,7 +31,7 @@ def make_toy(episodes: int = 12, length: int = 20, seed: int = 0, robot: str = "
     columns["things_words"] = np.zeros((n, 2 * slot))
     for camera in ("front", "wrist"):
         columns[f"things_px.{camera}"] = np.zeros((n, 6))
-        for thing in ("target", "goal"):
+        for thing in ("target", "goal", "tool"):
             columns[f"{thing}_px.{camera}"] = np.zeros((n, 3))
     images = {c: np.full((n, SIZE, SIZE, 3), 120, np.uint8) for c in ("front", "wrist")}
     state, action = np.zeros((n, 6)), np.zeros((n, 6))

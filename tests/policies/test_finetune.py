@@ -79,6 +79,16 @@ def test_parts_that_the_checkpoint_has_not_are_added(tmp_path, toy):
         finetune.graft(old, run.policy)
 
 
+def test_inputs_that_the_checkpoint_has_not_count_for_nothing_at_first(tmp_path, toy):
+    complete(settings(tmp_path / "plain", "policy.recalibrate=false", "policy.triangulate=false"), toy)
+    old = checkpoint.load(str(tmp_path / "plain"))
+    mine = train.prepare(settings(tmp_path / "more", f"init={tmp_path / 'plain'}"), toy).policy.state_dict()
+    given = {f"place.{thing}.first.weight" for thing in ("target", "goal")}
+    for name in given:
+        was = old.state_dict()[name]
+        assert torch.equal(mine[name][:, : was.shape[1]], was) and not mine[name][:, was.shape[1] :].any()
+
+
 def test_another_architecture_is_refused_with_the_arguments_to_give(tmp_path, toy, first):
     with pytest.raises(DataError, match=r"width=8"):
         train.prepare(settings(tmp_path / "next", f"init={first}", "policy.width=16"), toy)
@@ -88,8 +98,8 @@ def test_another_architecture_is_refused_with_the_arguments_to_give(tmp_path, to
 
 
 @pytest.mark.parametrize(("other", "words"), [
-    ("policy.action=absolute", r"built differently \(action=delta\); .*action=delta, loss=l1"),
-    ("policy.loss=flow", r"built differently \(heads.0.first.weight\); .*loss=l1"),
+    ("policy.action=absolute", r"built differently \(action=delta, loss=l1 or l2\); .*action=delta, loss=l1"),
+    ("policy.loss=flow", r"built differently \(action=delta, loss=l1 or l2\); .*loss=l1"),
 ])
 def test_chunks_that_mean_something_else_are_refused(tmp_path, toy, first, other, words):
     with pytest.raises(DataError, match=words) as error:

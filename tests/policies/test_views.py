@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.views import View, fit
+from policies.views import View, crossing, fit
 
 
 def camera(rng, n=200):
@@ -42,3 +42,37 @@ def test_noise_in_the_labels_is_what_remains():
     rng = np.random.default_rng(3)
     _, places, pixels = camera(rng, 2000)
     assert fit(places, pixels + 0.01 * rng.standard_normal(pixels.shape))[1] == pytest.approx(0.0118, rel=0.15)
+
+
+def two_views(count=200):
+    """Places, and the rays that two cameras see them by: one a little ahead of the table, one straight above it."""
+    _, places, pixels = camera(np.random.default_rng(4), count)
+    above = 0.5 + 0.9 * (places[:, :2] - (0.2, 0.0)) / (0.6 - places[:, 2:])
+    still = torch.eye(3).expand(count, 3, 3), torch.zeros(count, 3)
+    rays = [View(fit(places, p)[0], False).rays(torch.tensor(p, dtype=torch.float32), *still) for p in (pixels, above)]
+    return torch.tensor(places, dtype=torch.float32), rays
+
+
+def test_a_thing_is_where_the_rays_of_two_cameras_cross():
+    places, rays = two_views()
+    both = torch.ones(200, 1, dtype=torch.bool)
+    found, gap, firm = crossing(rays, [both, both])
+    assert bool(firm.all()) and float((found - places).norm(dim=-1).max()) < 1e-3 and float(gap.max()) < 1e-3
+
+
+def test_one_camera_alone_or_two_that_look_alike_cross_nothing():
+    _, rays = two_views()
+    both, none = torch.ones(200, 1, dtype=torch.bool), torch.zeros(200, 1, dtype=torch.bool)
+    for given, seen in ((rays, [both, none]), (rays, [none, none]), ([rays[0], rays[0]], [both, both])):
+        found, gap, firm = crossing(given, seen)
+        assert not firm.any() and bool(torch.isfinite(found).all()) and bool(torch.isfinite(gap).all())
+
+
+def test_rays_that_miss_each_other_say_by_how_much():
+    places, rays = two_views()
+    both = torch.ones(200, 1, dtype=torch.bool)
+    aside = torch.linalg.cross(rays[0][0], rays[1][0])
+    aside = 0.01 * aside / aside.norm(dim=-1, keepdim=True)
+    found, gap, _ = crossing([(rays[0][0], rays[0][1] + aside), rays[1]], [both, both])
+    assert torch.allclose(gap, torch.full((200, 1), 0.005), atol=1e-4)
+    assert torch.allclose((found - places).norm(dim=-1), torch.full((200,), 0.005), atol=5e-4)

@@ -85,7 +85,8 @@ def test_labels_have_the_datasets_shapes(world):
     labels = world.labels()
     widths = {"aux.target_xyz": 3, "aux.goal_xyz": 3, "aux.target_px.front": 3, "aux.target_px.wrist": 3,
               "aux.goal_px.front": 3, "aux.goal_px.wrist": 3, "aux.things_px.front": 18, "aux.things_px.wrist": 18,
-              "aux.things_words": 96, "aux.yaw": 2, "aux.held": 1, "aux.phase": 1, "aux.subgoal": 1,
+              "aux.tool_px.front": 3, "aux.tool_px.wrist": 3, "aux.things_words": 96,
+              "aux.yaw": 2, "aux.held": 1, "aux.phase": 1, "aux.subgoal": 1,
               "aux.target_quat": 4, "aux.progress": 1, "aux.success": 1}
     assert {k: v.shape for k, v in labels.items()} == {k: (n,) for k, n in widths.items()}
     assert all(v.dtype == np.float32 for v in labels.values())
