@@ -99,10 +99,10 @@ def test_shares_of_a_batch_learn_side_by_side(toy, loss):
 
 
 def test_the_default_is_what_shipped_checkpoints_were_trained_as():
-    """The formulas of the checkpoints that were trained before there was a choice, to the last bit."""
+    """The formulas from before there was a choice, to the last bit."""
     for name in checkpoint.shipped():
-        document = checkpoint.describe(name)
-        assert not {"action", "loss", "flow_steps"} & set(document["arguments"])
+        given = checkpoint.describe(name)["arguments"]
+        assert given.get("action", "delta") == "delta" and given.get("loss", "l1") == "l1"
         policy = checkpoint.load(name)
         assert not [k for k in policy.state_dict() if k.startswith("heads.") and not k.split(".")[1].isdigit()]
         q, words = torch.randn(5, 6) * 0.4, torch.randn(5, 64)
