@@ -25,7 +25,7 @@ from policies.features import PAD, Features
 from policies.kinematics import Chain
 from policies.planner import MISS, OFFSET, Now, Planner
 from policies.reference import Reference, shifts, told
-from policies.views import View, crossing
+from policies.views import View, crossing, level
 from robot.registry import option
 
 THINGS = ("target", "goal")
@@ -152,15 +152,15 @@ class Grounded(ChunkPolicy):
         known, turn, tip = body
         spots = [(pixels[:, 3 * k : 3 * k + 2] / 2 + 0.5, pixels[:, 3 * k + 2 : 3 * k + 3] > 0)
                  for k, _ in enumerate(self.views)]
+        rays = [view.rays(arm, uv, turn, tip) for view, (uv, _) in zip(self.views, spots)]
         x, crossed = [pixels, known, *map(told, off.values())], []
         if self.crosses:
-            point, gap, firm = crossing([view.rays(arm, uv, turn, tip) for view, (uv, _) in zip(self.views, spots)],
-                                        [sure for _, sure in spots])
+            point, gap, firm = crossing(rays, [sure for _, sure in spots])
             crossed = [(point, firm)]
             x.append(torch.cat([(point[:, 2:] - LEVEL) / OFFSET, gap / MISS, firm], -1).clamp(-3, 3) * firm)
         raw = self.place[thing](torch.cat(x, -1))
         height = LEVEL + OFFSET * raw[:, 3:4]
-        levelled = [(view(arm, uv, height, turn, tip), sure) for view, (uv, sure) in zip(self.views, spots)]
+        levelled = [(level(*ray, height), sure) for ray, (_, sure) in zip(rays, spots)]
         found, weights = [tip], [raw[:, 4:5]]
         for k, (point, sure) in enumerate(levelled + crossed):
             usable = sure & ((point - tip).norm(dim=-1, keepdim=True) < 0.8)

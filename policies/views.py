@@ -57,14 +57,18 @@ class View(nn.Module):
 
     def forward(self, uv: Tensor, height: Tensor, turn: Tensor, tip: Tensor) -> Tensor:
         """Where the rays through `uv` (B, 2) meet the level `height` (B, 1) m; (B, 3) m in the base frame."""
-        ray, eye = self.rays(uv, turn, tip)
-        down = torch.minimum(ray[:, 2:], torch.full_like(ray[:, 2:], -0.1) * ray.norm(dim=-1, keepdim=True))
-        return eye + ray * ((height - eye[:, 2:]) / down).clamp(0.0, None)
+        return level(*self.rays(uv, turn, tip), height)
 
     def project(self, place: Tensor) -> Tensor:
         """Image fractions (B, 2) of places (B, 3) m before a camera that stands still."""
         seen = place @ self.whole[:, :3].T + self.whole[:, 3]
         return seen[:, :2] / seen[:, 2:].clamp(min=1e-3)
+
+
+def level(ray: Tensor, begin: Tensor, height: Tensor) -> Tensor:
+    """Where rays (B, 3) that begin at `begin` (B, 3) m meet the level `height` (B, 1) m; (B, 3) m."""
+    down = torch.minimum(ray[:, 2:], torch.full_like(ray[:, 2:], -0.1) * ray.norm(dim=-1, keepdim=True))
+    return begin + ray * ((height - begin[:, 2:]) / down).clamp(0.0, None)
 
 
 def crossing(rays: list[tuple[Tensor, Tensor]], seen: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
