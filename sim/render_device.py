@@ -20,12 +20,13 @@ class NoGlError(SteadyhandError):
 
 @dataclass(frozen=True)
 class Device:
-    """A context and its programs: of surfaces by (`geometry` wanted, patterned, glossy), of backdrops by the first."""
+    """A context and its programs: of surfaces by (`geometry` wanted, patterned, glossy), of backdrops by the first two.
+    """
 
     context: moderngl.Context
     shadow: moderngl.Program
     surface: dict[tuple[bool, bool, bool], moderngl.Program]
-    backdrop: dict[bool, moderngl.Program]
+    backdrop: dict[tuple[bool, bool], moderngl.Program]
     name: str
 
 
@@ -53,12 +54,12 @@ def _make() -> Device:
         hint = "on Debian: apt install libegl1 libgl1-mesa-dri"
         raise NoGlError(f"no OpenGL 4.3 through EGL ({error}); {hint}") from error
     surface, backdrop = {}, {}
-    for geometry in (False, True):
-        define = "#define GEOMETRY 1\n" * geometry
-        backdrop[geometry] = context.program(vertex_shader=shaders.BACKDROP_VERTEX,
-                                             fragment_shader=shaders.BACKDROP_FRAGMENT % {"define": define})
-        for pattern, gloss in itertools.product((False, True), repeat=2):
-            defined = {"define": define + "#define PATTERN 1\n" * pattern + "#define GLOSS 1\n" * gloss}
+    for geometry, pattern in itertools.product((False, True), repeat=2):
+        define = "#define GEOMETRY 1\n" * geometry + "#define PATTERN 1\n" * pattern
+        backdrop[geometry, pattern] = context.program(vertex_shader=shaders.BACKDROP_VERTEX,
+                                                      fragment_shader=shaders.BACKDROP_FRAGMENT % {"define": define})
+        for gloss in (False, True):
+            defined = {"define": define + "#define GLOSS 1\n" * gloss}
             surface[geometry, pattern, gloss] = context.program(vertex_shader=shaders.SURFACE_VERTEX % defined,
                                                                 fragment_shader=shaders.SURFACE_FRAGMENT % defined)
     shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import cv2
@@ -61,10 +62,11 @@ class GlRenderer:
         layers = self._upload([*(part.material for part in parts), look.background])
         self._batch.load(parts, layers, LARGEST)
         self._cover = Cover(parts)
+        self._pattern = layers[-1] > 0  # behind everything
         key = np.array(look.lights[0].direction) / np.linalg.norm(look.lights[0].direction)
         self._lights.write(_light_block(look, key, layers[-1]), offset=80)
         self._shade = _seen_from(key)
-        self._clips = np.array([clip(view) for view in look.views.values()])
+        self._viewing = _viewing(np.array([clip(view) for view in look.views.values()]), look.lens.exposure)
         self._reach = [(view.near, view.far) for view in look.views.values()]
         self._look = look
 
@@ -90,7 +92,7 @@ class GlRenderer:
         names, world = list(self._look.views), matrices(instant)
         frames = len(world) - len(names)
         self._cast_shadows(self._batch.place(world[:frames]))
-        blocks, rays = _view_blocks(self._clips, world[frames:], self._look.lens.exposure)
+        blocks, rays = _view_blocks(self._viewing, world[frames:])
         spans = self._cover.spans(world[:frames], world[frames:, :3, 3], rays, self._reach)
         out: dict[str, Picture] = {}
         for start in range(0, len(names), VIEWS):
@@ -101,10 +103,7 @@ class GlRenderer:
     def _cast_shadows(self, casters: tuple[Array, Array]) -> None:
         """Draw the shadow map, fitted to the spheres (centres (C, 3), radii (C,)) that cast."""
         ctx, texel = self._device.context, 1.0 / self._map.size[0]
-        shade, step = _shade_matrix(self._shade, *casters, 1 - 2 * MARGIN * texel)
-        block = np.zeros((5, 4), np.float32)
-        block[:4], block[4, 0] = shade.T, LIFT * texel * step
-        self._lights.write(block)
+        self._lights.write(_shade_block(self._shade, *casters, 1 - 2 * MARGIN * texel, LIFT * texel))
         self._lights.bind_to_uniform_block(1)
         ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         ctx.front_face = "cw"
@@ -131,7 +130,7 @@ class GlRenderer:
             if span is not None:
                 first, last = span[0] * size // BANDS, -(-span[1] * size // BANDS)
                 target.scissor = (0, k * size + first, size, last - first)
-                self._backdrops[geometry].render(moderngl.TRIANGLES, vertices=3)
+                self._backdrops[geometry, self._pattern].render(moderngl.TRIANGLES, vertices=3)
                 target.scissor = None
         target.viewport = (0, 0, size, size * len(names))
         return self._collect(target, names, size, seed, geometry)
@@ -188,23 +187,35 @@ def linear(rgba: Sequence[float]) -> NDArray[np.float64]:
     return np.clip(np.asarray(rgba[:3], dtype=np.float64), 0.0, 1.0) ** 2
 
 
-def _view_blocks(clips: Array, poses: Array, exposure: float) -> tuple[NDArray[np.float32], Array]:
-    """(V, STRIDE / 4) `View` of the shaders, of (V, 4, 4) clip matrices and poses of optical frames; and (V, 3, 3) what
-    turns (x, y, 1) of a picture into a direction.
+def _viewing(clips: Array, exposure: float) -> Array:
+    """(V, 9, 4, 16): what `View` of the shaders has of a pose, for (V, 4, 4) clip matrices; see `_view_blocks`.
 
     Clip space has y down, so that row 0 read back is the picture's top.
     """
-    out = np.zeros((len(poses), STRIDE // 16, 4), np.float32)  # columns of matrices below each other
-    turn, eyes = poses[:, :3, :3], poses[:, :3, 3]
-    seen = clips[:, :, :3] @ turn.transpose(0, 2, 1)
-    out[:, :3] = seen.transpose(0, 2, 1)
-    out[:, 3] = clips[:, :, 3] - (seen @ eyes[:, :, None])[:, :, 0]
-    rays = turn.copy()
-    rays[:, :, 0] /= clips[:, :1, 0]
-    rays[:, :, 1] /= clips[:, 1:2, 1]
-    out[:, 4:7, :3], out[:, 7, 3] = rays.transpose(0, 2, 1), 1.0
-    out[:, 8, :3], out[:, 8, 3] = eyes, exposure
-    return out.reshape(len(poses), -1), rays
+    out = np.zeros((len(clips), 9, 4, 16))  # columns of matrices below each other
+    for axis, other in itertools.product(range(3), repeat=2):
+        out[:, axis, :, 3 * axis + other] = clips[:, :, other]
+        out[:, 4 + axis, other, 3 * other + axis] = 1.0 / (clips[:, axis, axis] if axis < 2 else 1.0)
+    for axis in range(3):
+        out[:, 3, :, 9 + axis] = -clips[:, :, axis]
+        out[:, 8, axis, 12 + axis] = 1.0
+    out[:, 3, :, 15], out[:, 7, 3, 15], out[:, 8, 3, 15] = clips[:, :, 3], 1.0, exposure
+    return out.reshape(len(clips), 36, 16)
+
+
+def _view_blocks(viewing: Array, poses: Array) -> tuple[NDArray[np.float32], Array]:
+    """(V, STRIDE / 4) `View` of the shaders, of (V, 4, 4) poses of optical frames; and (V, 3, 3) what turns (x, y, 1)
+    of a picture into a direction.
+
+    All of it is linear in a pose's rotation, its place, and this in the camera's frame: one product instead of a
+    dozen, which took longer than any of what they say.
+    """
+    turn, eyes, known = poses[:, :3, :3], poses[:, :3, 3], np.empty((len(poses), 16))
+    known[:, :9], known[:, 12:15], known[:, 15] = turn.reshape(-1, 9), eyes, 1.0
+    known[:, 9:12] = (eyes[:, None] @ turn)[:, 0]
+    out, block = np.zeros((len(poses), STRIDE // 4), np.float32), (viewing @ known[:, :, None])[:, :, 0]
+    out[:, :36] = block
+    return out, block.reshape(-1, 9, 4)[:, 4:7, :3].transpose(0, 2, 1)
 
 
 def _light_block(look: Look, direction: Array, backdrop_layer: int) -> bytes:
@@ -227,14 +238,18 @@ def _seen_from(direction: Array) -> Array:
     return np.stack([side, np.cross(side, direction), -direction])
 
 
-def _shade_matrix(turn: Array, centers: Array, radii: Array, fill: float) -> tuple[Array, float]:
-    """(4, 4) world to the shadow map's clip space, an orthographic look from the light at some spheres, and
-    how much of the world (m) the map's whole width spans. They fill the share `fill` of the map."""
-    out = np.zeros((4, 4))
+def _shade_block(turn: Array, centers: Array, radii: Array, fill: float, lift: float) -> NDArray[np.float32]:
+    """(5, 4) what `Lights` begins with: world to the shadow map's clip space, an orthographic look from the light at
+    some spheres, by columns; and what lifts surfaces, the share `lift` of how much of the world the map's width spans.
+
+    The spheres fill the share `fill` of the map.
+    """
     if not len(centers):
-        return np.eye(4), 1.0
+        return np.eye(5, 4, dtype=np.float32)
     local, reach = centers @ turn.T, radii[:, None]
-    low, high = np.minimum.reduce(local - reach), np.maximum.reduce(local + reach)
-    half = np.maximum((high - low) / 2, 0.01) / (fill, fill, 1.0)
-    out[:3, :3], out[:3, 3], out[3, 3] = turn / half[:, None], -(low + high) / 2 / half, 1.0
-    return out, 2 * float(max(half[0], half[1]))
+    low, high = np.minimum.reduce(local - reach).tolist(), np.maximum.reduce(local + reach).tolist()
+    # Floats, not arrays, which take longer for three numbers.
+    half = [max((b - a) / 2, 0.01) / full for a, b, full in zip(low, high, (fill, fill, 1.0))]
+    columns = [[along / size for along, size in zip(column, half)] + [0.0] for column in turn.T.tolist()]
+    middle = [-(a + b) / 2 / size for a, b, size in zip(low, high, half)]
+    return np.array([*columns, [*middle, 1.0], [2 * max(half[:2]) * lift, 0.0, 0.0, 0.0]], np.float32)

@@ -143,10 +143,10 @@ layout(location = 1) out vec2 geometry;
 void main() {
     vec3 d = normalize(ray);
     vec3 color = backdrop.rgb * (0.9 + 0.25 * d.z);
-    if (backdrop.w > 0.5) {
-        vec2 around = vec2(atan(d.y, d.x) * 0.9549, 1.5 * d.z);
-        color *= textureLod(patterns, vec3(around, backdrop.w), 1.0).r;
-    }
+#ifdef PATTERN
+    vec2 around = vec2(atan(d.y, d.x) * 0.9549, 1.5 * d.z);
+    color *= textureLod(patterns, vec3(around, backdrop.w), 1.0).r;
+#endif
     rgb = vec4(develop(color * eye.w), 1.0);
 #ifdef GEOMETRY
     geometry = vec2(-1.0, -1.0);

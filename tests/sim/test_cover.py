@@ -14,7 +14,7 @@ from robot import registry
 from sim.look import Light, Look, View, look_at, rotation
 from sim.picture import NOTHING, clip, instant
 from sim.render_cover import BANDS, EVERYWHERE, Cover
-from sim.render_gl import _view_blocks
+from sim.render_gl import _view_blocks, _viewing
 from sim.scene import Material, Part, Scene, Shape
 
 TABLE = Part(0, "table", "root", Shape("box", (0.8, 1.2, 0.04)), Material())
@@ -26,7 +26,7 @@ def spans(parts, eye, target, fov=60.0, world=WORLD, near=0.01, far=3.0):
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = rotation(look_at(eye, target)), eye
     view = View(tuple(eye), (0.0, 0.0, 0.0, 1.0), fov, near=near, far=far)
-    _, rays = _view_blocks(clip(view)[None], pose[None], 1.0)
+    _, rays = _view_blocks(_viewing(clip(view)[None], 1.0), pose[None])
     return Cover(parts).spans(world, np.array([eye]), rays, [(near, far)])[0]
 
 
@@ -59,7 +59,7 @@ def test_what_is_known_of_a_view_is_forgotten_when_something_moves():
     pose = np.eye(4)
     pose[:3, :3] = rotation(look_at(eyes[0], (0.0, 0.0, 0.0)))
     view = View((0.0, 0.1, 0.4), (0.0, 0.0, 0.0, 1.0), 60.0)
-    _, rays = _view_blocks(clip(view)[None], pose[None], 1.0)
+    _, rays = _view_blocks(_viewing(clip(view)[None], 1.0), pose[None])
     away = WORLD.copy()
     away[0, 0, 3] = 5.0
     told = [cover.spans(world, eyes + shift, rays, [(0.01, 3.0)])[0]

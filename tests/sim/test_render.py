@@ -13,8 +13,9 @@ import pytest
 import sim.render as render
 from robot import registry
 from robot.errors import ConfigError
-from sim.picture import NOTHING, matrices
+from sim.picture import NOTHING, clip, matrices
 from sim.render_device import NoGlError
+from sim.render_gl import _seen_from, _shade_block, _view_blocks, _viewing
 from sim.scene import Material
 
 GLS = ("gl", "tiny")
@@ -102,6 +103,34 @@ def met(boxes, now, view, eye, size):
         hit = (enter < leave) & (enter > view.near) & (enter < first)
         first[hit], seen[hit] = enter[hit], part.frame
     return seen
+
+
+def test_what_shaders_are_told_of_a_camera_is_its_projection(scene):
+    _, look, now = scene
+    poses, clips = matrices(now)[-len(look.views) :], np.array([clip(view) for view in look.views.values()])
+    told, rays = _view_blocks(_viewing(clips, 0.8), poses)
+    rng = np.random.default_rng(0)
+    for block, ray, pose, lens in zip(told.reshape(len(poses), -1, 4), rays, poses, clips):
+        place = np.append(rng.uniform(-0.5, 0.5, 3), 1.0)
+        seen = place @ block[:4]
+        assert np.allclose(seen, lens @ np.linalg.inv(pose) @ place, atol=1e-5)
+        x, y, depth = *(seen[:2] / seen[3]), seen[3]
+        assert np.allclose(pose[:3, 3] + depth * ray @ (x, y, 1.0), place[:3], atol=1e-5)
+        assert np.allclose((x, y, 1.0, 0.0) @ block[4:8], np.append(ray @ (x, y, 1.0), 0.0), atol=1e-5)
+        assert np.allclose(block[8], [*pose[:3, 3], 0.8]) and block[7, 3] == 1.0 and not block[9:].any()
+
+
+def test_the_shadow_map_holds_all_that_casts_and_lifts_by_its_width():
+    rng = np.random.default_rng(1)
+    turn = _seen_from(np.array([0.36, -0.48, 0.8]))
+    middles, radii = rng.uniform(-1, 1, (9, 3)), rng.uniform(0.01, 0.2, 9)
+    block = _shade_block(turn, middles, radii, 0.9, 0.5)
+    edges = np.concatenate([middles + sign * radii[:, None] * turn[k] for k in range(3) for sign in (-1, 1)])
+    seen = np.abs(np.column_stack([edges, np.ones(len(edges))]) @ block[:4])
+    assert np.allclose(seen.max(0), [0.9, 0.9, 1.0, 1.0], atol=1e-5)
+    wide = np.ptp(edges @ turn.T, axis=0)[:2].max() / 0.9
+    assert np.allclose(block[4], [0.5 * wide, 0, 0, 0], atol=1e-5)
+    assert np.isfinite(_shade_block(turn, middles[:0], radii[:0], 0.9, 0.5)).all()
 
 
 def test_boxes_are_where_rays_meet_them():
