@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 
 def augment(rgb: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Pictures (B, 3, H, W) in [0, 1] with other light, tint, noise, blur and one patch erased; same shape.
+    """Pictures (B, 3, H, W) in [0, 1] with other light, here more and there less, tint, noise, blur and one patch
+    erased; same shape.
 
     Nothing moves in the picture, so pixel labels stay true. `strength` 0 changes nothing.
     """
@@ -20,11 +21,13 @@ def augment(rgb: Tensor, generator: torch.Generator, strength: float = 1.0) -> T
         noise = torch.rand(shape, generator=generator, device=rgb.device)
         return (2 * noise - 1) * spread * strength
 
-    contrast, tint = 1 + uniform(b, 1, 1, 1, spread=0.2), 1 + uniform(b, 3, 1, 1, spread=0.06)
-    bias = uniform(b, 1, 1, 1, spread=0.1)
+    contrast, tint = 1 + uniform(b, 1, 1, 1, spread=0.35), 1 + uniform(b, 3, 1, 1, spread=0.12)
+    bias = uniform(b, 1, 1, 1, spread=0.15)
     out = torch.addcmul(bias - 0.5 * (contrast - 1), rgb, contrast * tint)
-    out = _blur(out, torch.rand(b, generator=generator, device=rgb.device) < 0.1 * strength)
-    sigma = torch.rand((b, 1, 1, 1), generator=generator, device=rgb.device) * 0.03 * strength
+    patches = F.interpolate(uniform(b, 1, 4, 4, spread=0.25), rgb.shape[-2:], mode="bilinear", align_corners=True)
+    out = out.mul_(1 + patches)
+    out = _blur(out, torch.rand(b, generator=generator, device=rgb.device) < 0.25 * strength)
+    sigma = torch.rand((b, 1, 1, 1), generator=generator, device=rgb.device) * 0.05 * strength
     out = out.addcmul_(sigma, _grain(out, generator))
     return _erase(out, generator, 0.25 * strength).clamp_(0, 1)
 

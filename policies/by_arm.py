@@ -27,10 +27,20 @@ class ByArm(nn.Module):
         answer: Tensor = self._asked("reach", arm, q, place, dim=1)
         return answer
 
-    def project(self, arm: Which, place: Tensor) -> Tensor:
+    def project(self, arm: Which, place: Tensor, turn: Tensor, tip: Tensor) -> Tensor:
         """`View.project` of places (B, 3) m."""
-        answer: Tensor = self._asked("project", arm, place)
+        answer: Tensor = self._asked("project", arm, place, turn, tip)
         return answer
+
+    def focal(self, arm: Which) -> Tensor:
+        """`View.focal`, (1, 1) or (B, 1)."""
+        answer: Tensor = self._asked("focal", arm)
+        return answer
+
+    @property
+    def carried(self) -> bool:
+        """Whether the tool carries the camera, on every arm."""
+        return all(part.carried for part in self.parts)
 
     def rays(self, arm: Which, uv: Tensor, turn: Tensor, tip: Tensor) -> tuple[Tensor, Tensor]:
         """`View.rays` through `uv` (B, 2)."""

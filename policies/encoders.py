@@ -35,6 +35,17 @@ class Language(nn.Module):
         return (weights.transpose(1, 2) @ self.value(words)).flatten(1)
 
 
+def misheard(words: Tensor, names: Tensor | None, generator: torch.Generator, share: float = 0.3) -> Tensor:
+    """Words (B, L) as of phrasings never heard: in a `share` of instructions many are unknown, but for those of `names`
+    (B, S, L) in them."""
+    dice = torch.rand((len(words), 2), generator=generator, device=words.device)
+    often = torch.where(dice[:, :1] < share, dice[:, 1:], 0.0)
+    lost = (torch.rand(words.shape, generator=generator, device=words.device) < often) & (words != PAD)
+    if names is not None:
+        lost &= ~(words[:, :, None] == names.flatten(1)[:, None]).any(-1)
+    return torch.where(lost, torch.full_like(words, UNKNOWN), words)
+
+
 class Names(nn.Module):
     """What things look like by their names: words (…, L) to vectors of `size` that an eye's keys are compared with.
 

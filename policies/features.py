@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from robot.errors import DataError
 from robot.interfaces import Array
 
 PAD, UNKNOWN = 0, 1
+STEM = 4  # letters of a word by which longer ones are known
 SAME = 1e-3  # m or of a rotation, by which two links are alike
 WORD = re.compile(r"[a-z0-9]+")
 
@@ -71,9 +72,10 @@ class Features:
         return 1.0 / self.fps
 
     def encode(self, instruction: str) -> np.ndarray:
-        """(limit,) int64 word numbers of an instruction; unknown words become `UNKNOWN`."""
+        """(limit,) int64 word numbers of an instruction; an unknown word is read as the longest known one that it
+        begins with ("leftwards" as "left"), or else becomes `UNKNOWN`."""
         index = {word: k for k, word in enumerate(self.words)}
-        found = [index.get(word, UNKNOWN) for word in tokenize(instruction)][: self.limit]
+        found = [index.get(stem(word, index), UNKNOWN) for word in tokenize(instruction)][: self.limit]
         return np.array(found + [PAD] * (self.limit - len(found)), dtype=np.int64)
 
     def to_json(self) -> dict[str, Any]:
@@ -120,6 +122,12 @@ class Features:
 def tokenize(instruction: str) -> list[str]:
     """Lower-case words of an instruction."""
     return WORD.findall(instruction.lower())
+
+
+def stem(word: str, known: Collection[str]) -> str:
+    """`word`, or of the words of `known` with at least `STEM` letters the longest that it begins with, if any."""
+    parts = (word[:n] for n in range(len(word), STEM - 1, -1))
+    return next((part for part in parts if part in known), word)
 
 
 def vocabulary(instructions: Iterable[str], least: int = 1) -> tuple[str, ...]:

@@ -16,22 +16,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies import heatmaps
+from policies import elsewhere, heatmaps
 from policies.augment import augment, warp
 from policies.base import Batch, ChunkPolicy, Inputs, pictures
 from policies.by_arm import ByArm, Which, neighbours
-from policies.encoders import MLP, Eye, Language, Names
+from policies.encoders import MLP, Eye, Language, Names, misheard
 from policies.features import PAD, Features
 from policies.kinematics import Chain
-from policies.planner import MISS, OFFSET, Now, Planner
-from policies.reference import Reference, shifts, told
-from policies.views import View, crossing, level
+from policies.planner import Now, Planner
+from policies.reference import Reference
+from policies.sight import Body, Place, Sight
 from robot.registry import option
 
 THINGS = ("target", "goal")
 CM, DM = 100.0, 10.0
 AGREE = 0.05  # m, how far apart two cameras may place the same thing
-LEVEL = 0.01  # m, about which things lie
 MISSES = 0.005  # of the picture, by which eyes miss what they find
 
 
@@ -69,9 +68,8 @@ class Grounded(ChunkPolicy):
         body = 3 * joints + 12 + (len(builds) if len(builds) > 1 else 0)
         looks = cameras * (summary + 2 * width)
         self.chain = ByArm(Chain(b.chain) for b in builds)
-        self.views = nn.ModuleList(ByArm(View(b.views[k], b.carried[k]) for b in builds) for k in range(cameras))
-        told_in, told_out = pixels + body + 3 * len(still) + 3 * triangulate, 3 + 1 + cameras + 1 + triangulate
-        self.place = nn.ModuleDict({t: MLP(told_in, 192, told_out) for t in THINGS})
+        self.sight = Sight(features.cameras, builds)
+        self.place = nn.ModuleDict({t: Place(body, cameras, len(still), triangulate) for t in THINGS})
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
         size_in = 6 + 9 + 2 + 1 + body + joints + words
@@ -119,68 +117,34 @@ class Grounded(ChunkPolicy):
         out["looks"] = torch.cat(looks, -1)
         return out
 
-    def pixels(self, uv: list[Tensor], seen: list[Tensor], off: Mapping[str, Tensor]) -> Tensor:
-        """(B, 3 cameras): where a mean camera would see one thing and 1, or nothing and -1 where it is not seen."""
-        sure = [(s > 0.5).to(p.dtype)[:, None] for p, s in zip(uv, seen)]
-        right = [p - off[c][:, :2] if c in off else p for c, p in zip(self.eyes, uv)]
-        return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(right, sure)], -1)
-
-    def off(self, uv: Mapping[str, Tensor], seen: Mapping[str, Tensor], tip: Tensor, arm: Which) -> dict[str, Tensor]:
-        """By camera that stands still (B, 3): how far it is off, see `reference.shifts`, with the tool at `tip`."""
-        expected = {c: view.project(arm, tip) for c, view in zip(self.eyes, self.views) if c in uv}
-        return shifts(uv, seen, expected)
-
     def scales(self, arm: Which) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the joints, rad: (J,), or (B, J) where every sample has its own arm."""
         several = len(self.features.builds) > 1
         return (self.q_mean[arm], self.q_std[arm]) if several else (self.q_mean, self.q_std)
 
-    def body(self, q: Tensor, arm: Which) -> tuple[Tensor, Tensor, Tensor]:
-        """What the arm knows of itself (B, 3 J + 12), and of several which it is (B, arms) besides, the tool's
-        rotation (B, 3, 3) and place (B, 3) m."""
+    def body(self, q: Tensor, arm: Which) -> Body:
+        """What the arm knows of itself, 3 J + 12 numbers, and of several which it is besides."""
         (turn, tip), (mean, std), count = self.chain(arm, q), self.scales(arm), len(self.features.builds)
         known = [(q - mean) / std, torch.sin(q), torch.cos(q), turn.flatten(1), tip * DM]
         if count > 1:
             known.append(torch.eye(count, device=q.device)[arm].expand(len(q), -1))
-        return torch.cat(known, -1), turn, tip
-
-    def rough(self, thing: str, pixels: Tensor, off: Mapping[str, Tensor], body: tuple[Tensor, Tensor, Tensor],
-              arm: Which) -> Tensor:
-        """Place (B, 3) m of a thing from pixels (B, 3 cameras): a mix of where each camera's ray meets a level, where
-        they cross, and where the tool is, and a small correction. Rays hold for any pose, also for one no demonstration
-        had."""
-        known, turn, tip = body
-        spots = [(pixels[:, 3 * k : 3 * k + 2] / 2 + 0.5, pixels[:, 3 * k + 2 : 3 * k + 3] > 0)
-                 for k, _ in enumerate(self.views)]
-        rays = [view.rays(arm, uv, turn, tip) for view, (uv, _) in zip(self.views, spots)]
-        x, crossed = [pixels, known, *map(told, off.values())], []
-        if self.crosses:
-            point, gap, firm = crossing(rays, [sure for _, sure in spots])
-            crossed = [(point, firm)]
-            x.append(torch.cat([(point[:, 2:] - LEVEL) / OFFSET, gap / MISS, firm], -1).clamp(-3, 3) * firm)
-        raw = self.place[thing](torch.cat(x, -1))
-        height = LEVEL + OFFSET * raw[:, 3:4]
-        levelled = [(level(*ray, height), sure) for ray, (_, sure) in zip(rays, spots)]
-        found, weights = [tip], [raw[:, 4:5]]
-        for k, (point, sure) in enumerate(levelled + crossed):
-            usable = sure & ((point - tip).norm(dim=-1, keepdim=True) < 0.8)
-            found.append(torch.where(usable, point, tip))
-            weights.append(torch.where(usable, raw[:, 5 + k : 6 + k], torch.full_like(raw[:, :1], -1e4)))
-        mix = torch.softmax(torch.cat(weights, -1), -1)
-        return (torch.stack(found, 1) * mix[..., None]).sum(1) + 0.4 * OFFSET * raw[:, :3]
+        return Body(torch.cat(known, -1), turn, tip)
 
     def locate(self, seen: dict[str, Tensor], q: Tensor, arm: Which) -> tuple[
             Tensor, Tensor, list[Tensor], dict[str, Tensor]]:
         """Places (B, 6) m from pixels alone, the same refined by what was seen, the pixels, and what cameras are off.
         """
         body, pixels, rough, fine = self.body(q, arm), [], [], []
-        off = self.off({c: seen[f"tool_uv.{c}"] for c in self.tool},
-                       {c: torch.sigmoid(seen[f"tool_seen.{c}"]) for c in self.tool}, body[2], arm)
+        off = self.sight.off({c: seen[f"tool_uv.{c}"] for c in self.tool},
+                             {c: torch.sigmoid(seen[f"tool_seen.{c}"]) for c in self.tool}, body, arm)
         for k, thing in enumerate(THINGS):
-            px = self.pixels([seen[f"uv.{c}.{k}"] for c in self.eyes],
-                             [torch.sigmoid(seen[f"seen.{c}"][:, k]) for c in self.eyes], off)
-            rough.append(self.rough(thing, px, off, body, arm))
-            fine.append(rough[-1] + self.refine[thing](torch.cat([px, body[0], seen["looks"]], -1)) / DM)
+            uv = [seen[f"uv.{c}.{k}"] for c in self.eyes]
+            sure = [torch.sigmoid(seen[f"seen.{c}"][:, k]) for c in self.eyes]
+            if self.crosses and not self.training:
+                sure = self.sight.agreed(uv, sure, [seen[f"mass.{c}.{k}"] for c in self.eyes], off, body, arm)
+            px = self.sight.pixels(uv, sure, off)
+            rough.append(self.place[thing].find(self.sight, px, off, body, arm))
+            fine.append(rough[-1] + self.refine[thing](torch.cat([px, body.known, seen["looks"]], -1)) / DM)
             pixels.append(px)
         return torch.cat(rough, -1), torch.cat(fine, -1), pixels, off
 
@@ -193,7 +157,7 @@ class Grounded(ChunkPolicy):
         """
         alone = torch.cat([pixels[:, :3], torch.tensor([0.0, 0.0, -1.0], device=pixels.device)
                            .repeat(len(self.eyes) - 1).expand(len(pixels), -1)], -1)
-        first = self.rough("target", alone, off, self.body(q, arm), arm)
+        first = self.place["target"].find(self.sight, alone, off, self.body(q, arm), arm)
         apart = (places[:, :3] - first).norm(dim=-1, keepdim=True) > AGREE
         sure = apart & (pixels[:, 2:3] > 0) & (held < 0.5)
         return torch.cat([torch.where(sure, first, places[:, :3]), places[:, 3:]], -1)
@@ -211,6 +175,7 @@ class Grounded(ChunkPolicy):
     # ------------------------------------------------------------ training
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         frames = self._prepare(frames, generator)
+        frames["words"] = misheard(frames["words"], frames.get("names"), generator)
         words = self.language(frames["words"], generator)
         seen = self.look(frames, words)
         losses = self._grounding_losses(seen, frames)
@@ -322,17 +287,23 @@ class Grounded(ChunkPolicy):
 
         rough, camera = [], next(iter(self.eyes))
         other = torch.rand((n, 1), generator=generator, device=q.device) < 0.3
-        body = self.body(torch.where(other, neighbours(q, arm), q), arm)
-        tool = {c: self._mistaken(rows[f"aux.tool_px.{c}"], generator) for c in self.tool}
-        off = self.off({c: x[:, :2] + MISSES * normal(n, 2) for c, x in tool.items()},
-                       {c: x[:, 2] for c, x in tool.items()}, self.body(q, arm)[2], arm) if tool else {}
+        own, body = self.body(q, arm), self.body(torch.where(other, neighbours(q, arm), q), arm)
+        where = {t: rows[f"aux.{t}_xyz"] for t in THINGS}
+        pixels = {f"{t}.{c}": rows[f"aux.{t}_px.{c}"] for t in THINGS for c in self.eyes}
+        if self.tool:
+            pixels, where = elsewhere.moved(
+                pixels | {f"tool.{c}": rows[f"aux.tool_px.{c}"] for c in self.tool}, where | {"tool": own[2]},
+                rows["aux.held"] < 0.5, self.sight.named(), arm, own, generator)
+        tool = {c: self._mistaken(pixels[f"tool.{c}"], generator) for c in self.tool}
+        off = self.sight.off({c: x[:, :2] + MISSES * normal(n, 2) for c, x in tool.items()},
+                             {c: x[:, 2] for c, x in tool.items()}, own, arm)
         for thing in THINGS:
-            labels = {c: self._mistaken(rows[f"aux.{thing}_px.{c}"], generator) for c in self.eyes}
+            labels = {c: self._mistaken(pixels[f"{thing}.{c}"], generator) for c in self.eyes}
             labels = {c: x if c == camera else x * ~other for c, x in labels.items()}
-            px = self.pixels([x[:, :2] + MISSES * normal(n, 2) for x in labels.values()],
-                             [x[:, 2] for x in labels.values()], off)
-            rough.append(self.rough(thing, px, off, body, arm))
-        words = self.language(rows["words"], generator).detach()
+            px = self.sight.pixels([x[:, :2] + MISSES * normal(n, 2) for x in labels.values()],
+                                   [x[:, 2] for x in labels.values()], off)
+            rough.append(self.place[thing].find(self.sight, px, off, body, arm))
+        words = self.language(misheard(rows["words"], None, generator), generator).detach()
         spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
         places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)
         shake = torch.cat([normal(n, q.shape[1] - 1), 0.5 * normal(n, 1)], -1)
@@ -340,7 +311,8 @@ class Grounded(ChunkPolicy):
         held = (rows["aux.held"] + 0.1 * normal(n, 1)).clamp(0, 1)
         now = self.now(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved,
                        rows["effort"] + 0.02 * normal(*q.shape), words, arm)
-        return {"place": _metres(torch.cat(rough, -1), rows), **self.heads.losses(now, rows, generator)}
+        truth = {f"aux.{t}_xyz": where[t] for t in THINGS}
+        return {"place": _metres(torch.cat(rough, -1), truth), **self.heads.losses(now, rows, generator)}
 
     def _mistaken(self, label: Tensor, generator: torch.Generator, share: float = 0.02) -> Tensor:
         """Labels (B, 3) as eyes would give them: a few point somewhere else."""

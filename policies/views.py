@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,9 @@ class View(nn.Module):
         self.register_buffer("back", torch.tensor(back, dtype=torch.float32), persistent=False)
         self.register_buffer("whole", torch.tensor(whole, dtype=torch.float32), persistent=False)
         self.register_buffer("eye", torch.tensor(-back @ whole[:, 3], dtype=torch.float32), persistent=False)
+        side, axis = whole[0, :3], whole[2, :3]
+        focal = math.sqrt(max(side @ side - (side @ axis) ** 2, 1e-6))  # of square pixels, its axis in the middle
+        self.register_buffer("length", torch.tensor([[focal]], dtype=torch.float32), persistent=False)
 
     def rays(self, uv: Tensor, turn: Tensor, tip: Tensor) -> tuple[Tensor, Tensor]:
         """Directions, of any length, of the rays through `uv` (B, 2), and where they begin; (B, 3) m, base frame."""
@@ -59,8 +64,14 @@ class View(nn.Module):
         """Where the rays through `uv` (B, 2) meet the level `height` (B, 1) m; (B, 3) m in the base frame."""
         return level(*self.rays(uv, turn, tip), height)
 
-    def project(self, place: Tensor) -> Tensor:
-        """Image fractions (B, 2) of places (B, 3) m before a camera that stands still."""
+    def focal(self) -> Tensor:
+        """(1, 1) focal length in picture widths."""
+        return self.length
+
+    def project(self, place: Tensor, turn: Tensor, tip: Tensor) -> Tensor:
+        """Image fractions (B, 2) of places (B, 3) m before the camera."""
+        if self.carried:
+            place = ((place - tip)[:, None] @ turn)[:, 0]
         seen = place @ self.whole[:, :3].T + self.whole[:, 3]
         return seen[:, :2] / seen[:, 2:].clamp(min=1e-3)
 

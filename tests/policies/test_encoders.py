@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from policies.encoders import Eye, Language, Names
+from policies.encoders import Eye, Language, Names, misheard
 from policies.features import PAD, UNKNOWN
 from policies.grounded import Grounded, alike
 from policies.sampler import Sampler, describe
@@ -92,3 +92,16 @@ def test_data_without_named_things_teach_as_before(toy):
     sampler = Sampler(plain, features, np.arange(12), 8, seed=0, batch=4, rows=8, swap=policy.apart)
     losses = policy(*sampler.step(0), torch.Generator().manual_seed(0))
     assert "names" not in losses and all(torch.isfinite(v) for v in losses.values())
+
+
+def test_a_share_of_instructions_is_misheard_but_for_the_names_in_them():
+    said = words(PUT, RED, BLOCK)[None].expand(2000, -1)
+    names = torch.stack([words(RED, BLOCK, length=4), words(BLUE, BLOCK, length=4)]).expand(2000, -1, -1)
+    heard = misheard(said, names, torch.Generator().manual_seed(0), share=0.5)
+    lost = heard == UNKNOWN
+    assert 0.2 < float(lost[:, 0].float().mean()) < 0.3  # half of the instructions, half of their words
+    assert not lost[:, 1:].any() and torch.equal(heard[~lost], said[~lost])
+    alone = misheard(said, None, torch.Generator().manual_seed(0), share=0.5) == UNKNOWN
+    assert 0.2 < float(alone[:, :3].float().mean()) < 0.3 and not alone[:, 3:].any()
+    whole = (~alone[:, :3]).all(1).float().mean()
+    assert float(whole) > 0.55  # many words of some, rather than a few of all

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from policies import checkpoint
@@ -15,6 +17,15 @@ def test_unknown_words_and_padding_have_their_own_numbers():
     assert list(found[:2]) == [FEATURES.words.index("put"), FEATURES.words.index("the")]
     assert found[2] == UNKNOWN and found[3] == FEATURES.words.index("block")
     assert (found[4:] == PAD).all() and len(found) == FEATURES.limit
+
+
+def test_an_unknown_word_is_read_as_the_known_one_that_it_begins_with():
+    number = FEATURES.words.index
+    found = FEATURES.encode("blocks lifting reddish puts")
+    assert list(found[:4]) == [number("block"), number("lift"), UNKNOWN, UNKNOWN]
+    longest = vocabulary(["left leftmost"])
+    found = dataclasses.replace(FEATURES, words=longest).encode("leftmostly leftwards")
+    assert list(found[:2]) == [longest.index("leftmost"), longest.index("left")]
 
 
 def test_a_long_instruction_is_cut():

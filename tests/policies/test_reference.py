@@ -30,10 +30,10 @@ def test_what_is_near_the_tool_is_found_again_by_a_camera_that_was_turned(by):
     view = View(fit(places, pixels)[0], False)
     tips = places + rng.normal(size=places.shape) * 0.01
     uv, tool = (torch.tensor(turned(p, eye, by), dtype=torch.float32) for p in (places, tips))
-    off = shifts({"front": tool}, {"front": torch.ones(200)},
-                 {"front": view.project(torch.tensor(tips, dtype=torch.float32))})["front"]
     level = torch.tensor(places[:, 2:], dtype=torch.float32)
     still = torch.eye(3).expand(200, 3, 3), torch.zeros(200, 3)
+    expected = view.project(torch.tensor(tips, dtype=torch.float32), *still)
+    off = shifts({"front": tool}, {"front": torch.ones(200)}, {"front": expected})["front"]
     truth = torch.tensor(places, dtype=torch.float32)
     before = (view(uv, level, *still) - truth).norm(dim=-1).median()
     after = (view(uv - off[:, :2], level, *still) - truth).norm(dim=-1).median()
@@ -44,7 +44,8 @@ def test_what_is_near_the_tool_is_found_again_by_a_camera_that_was_turned(by):
 def test_a_camera_sees_a_place_where_its_rays_say():
     _, places, pixels = camera(np.random.default_rng(1))
     view = View(fit(places, pixels)[0], False)
-    seen = view.project(torch.tensor(places, dtype=torch.float32))
+    still = torch.eye(3).expand(200, 3, 3), torch.zeros(200, 3)
+    seen = view.project(torch.tensor(places, dtype=torch.float32), *still)
     assert torch.allclose(seen, torch.tensor(pixels, dtype=torch.float32), atol=1e-4)
 
 

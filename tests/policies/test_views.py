@@ -76,3 +76,22 @@ def test_rays_that_miss_each_other_say_by_how_much():
     found, gap, _ = crossing([(rays[0][0], rays[0][1] + aside), rays[1]], [both, both])
     assert torch.allclose(gap, torch.full((200, 1), 0.005), atol=1e-4)
     assert torch.allclose((found - places).norm(dim=-1), torch.full((200,), 0.005), atol=5e-4)
+
+
+def test_a_projection_and_its_rays_belong_together_also_of_a_carried_camera():
+    _, places, pixels = camera(np.random.default_rng(6), 50)
+    matrix, _ = fit(places, pixels)
+    angle = torch.linspace(-0.5, 0.5, 50)
+    zero, one = torch.zeros(50), torch.ones(50)
+    turn = torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero, zero, zero, one], -1)
+    turn, tip = turn.view(50, 3, 3), torch.rand(50, 3)
+    uv = torch.tensor(pixels, dtype=torch.float32)
+    for carried in (False, True):
+        view = View(matrix, carried)
+        ray, begin = view.rays(uv, turn, tip)
+        assert torch.allclose(view.project(begin + 0.3 * ray, turn, tip), uv, atol=1e-4)
+
+
+def test_the_focal_length_is_read_from_the_projection():
+    _, places, pixels = camera(np.random.default_rng(7))
+    assert float(View(fit(places, pixels)[0], False).focal()) == pytest.approx(1.1, rel=1e-3)

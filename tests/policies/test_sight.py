@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+
+from policies import sight
+from policies.features import Build
+from policies.sight import Body, Place, Sight
+
+AHEAD = np.array([[0.0, -1.0, 0.0], [-0.8, 0.0, -0.6], [0.6, 0.0, -0.8]])
+
+
+def matrix(eye, turn, focal):
+    inner = np.array([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]])
+    return tuple((inner @ np.c_[turn, -turn @ eye]).flat)
+
+
+FRONT = matrix(np.array([-0.1, 0.02, 0.5]), AHEAD, 1.1)
+WRIST = matrix(np.array([0.03, 0.0, 0.05]), np.diag([1.0, -1.0, -1.0]), 0.7)
+BUILD = Build("", (0.0,), (1.0,), (), (FRONT, WRIST), (False, True))
+
+
+@pytest.fixture
+def eyes():
+    return Sight(("front", "wrist"), (BUILD,))
+
+
+def scene(eyes, n=40, seed=0):
+    """Places (n, 3) m, what both cameras see of them, and the arm above them."""
+    rng = np.random.default_rng(seed)
+    xyz = torch.tensor(np.c_[rng.uniform(0.15, 0.3, n), rng.uniform(-0.1, 0.1, n), rng.uniform(0, 0.05, n)]).float()
+    body = Body(torch.zeros(n, 2), torch.eye(3).expand(n, 3, 3), xyz + torch.tensor([0.0, 0.02, 0.15]))
+    return xyz, [view.project(0, xyz, body.turn, body.tip) for view in eyes.named().values()], body
+
+
+def test_pixels_are_set_right_and_what_is_not_seen_is_nothing(eyes):
+    _, uv, _ = scene(eyes, 3)
+    sure = [torch.tensor([0.9, 0.9, 0.1]), torch.tensor([0.2, 0.8, 0.9])]
+    off = {"front": torch.tensor([[0.05, -0.02, 1.0]]).expand(3, 3)}
+    px = eyes.pixels(uv, sure, off)
+    assert torch.allclose(px[0, :2] / 2 + 0.5, uv[0][0] - torch.tensor([0.05, -0.02])) and px[0, 2] == 1
+    assert px[0, 3:].tolist() == [0, 0, -1] and px[2, :3].tolist() == [0, 0, -1]
+    assert torch.allclose(px[1, 3:5] / 2 + 0.5, uv[1][1]) and px[1, 5] == 1
+
+
+def test_two_cameras_that_point_at_one_place_both_see_it(eyes):
+    _, uv, body = scene(eyes)
+    n, full = len(uv[0]), torch.full((len(uv[0]),), 0.9)
+    low, none = torch.full((n,), 0.02), {}
+    both = eyes.agreed(uv, [full, low], [full, full], none, body, 0)
+    assert bool((torch.stack(both) == 1).all())
+    for sure, mass, seen in (([low, low], [full, full], uv),  # neither is sure
+                             ([full, low], [full, low], uv),  # the other one's map has no peak
+                             ([full, low], [full, full], [uv[0], uv[1] + torch.tensor([0.0, 0.2])]),  # they miss
+                             ([full, low], [full, full], [uv[0], uv[1] + torch.tensor([0.4, 0.0])])):  # deep down
+        assert torch.equal(eyes.agreed(seen, sure, mass, none, body, 0)[1], low)
+
+
+def test_a_camera_that_was_pushed_aside_agrees_once_it_is_set_right(eyes):
+    _, uv, body = scene(eyes)
+    full, low = torch.full((len(uv[0]),), 0.9), torch.full((len(uv[0]),), 0.1)
+    off = torch.tensor([[0.12, 0.0, 1.0]]).expand(len(low), 3)
+    pushed, sure, mass = [uv[0] + off[:, :2], uv[1]], [full, low], [full, full]
+    assert torch.equal(eyes.agreed(pushed, sure, mass, {}, body, 0)[1], low)
+    assert bool((eyes.agreed(pushed, sure, mass, {"front": off}, body, 0)[1] == 1).all())
+
+
+@pytest.mark.parametrize("crosses", [False, True])
+def test_a_place_is_a_mix_of_what_rays_say(eyes, crosses):
+    xyz, uv, body = scene(eyes)
+    place, sure = Place(2, 2, 0, crosses), [torch.ones(len(xyz))] * 2
+    with torch.no_grad():
+        place.last.weight.zero_()
+        place.last.bias.zero_()
+        place.last.bias[-1] = 30.0  # the last way there is: where rays cross, or the wrist camera's ray
+        found = place.find(eyes, eyes.pixels(uv, sure, {}), {}, body, 0)
+        blind = place.find(eyes, eyes.pixels(uv, [0 * s for s in sure], {}), {}, body, 0)
+    miss = (found - xyz).norm(dim=-1)
+    assert float(miss.max()) < 1e-3 if crosses else float(miss[(xyz[:, 2] - sight.LEVEL).abs() < 1e-3].sum()) < 1e-2
+    assert torch.allclose(blind, body.tip)  # nothing is seen: it can only be said where the tool is
