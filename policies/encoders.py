@@ -36,13 +36,14 @@ class Language(nn.Module):
 
 
 def misheard(words: Tensor, names: Tensor | None, generator: torch.Generator, share: float = 0.3) -> Tensor:
-    """Words (B, L) as of phrasings never heard: in a `share` of instructions many are unknown, but for those of `names`
-    (B, S, L) in them."""
+    """Words (B, L) as of phrasings never heard: in a `share` of instructions many are unknown, but for those that tell
+    one of the `names` (B, S, L) of a scene from the others."""
     dice = torch.rand((len(words), 2), generator=generator, device=words.device)
     often = torch.where(dice[:, :1] < share, dice[:, 1:], 0.0)
     lost = (torch.rand(words.shape, generator=generator, device=words.device) < often) & (words != PAD)
     if names is not None:
-        lost &= ~(words[:, :, None] == names.flatten(1)[:, None]).any(-1)
+        within = (words[:, :, None, None] == names[:, None]).any(-1)  # (B, L, S): a word is in a name
+        lost &= within.sum(-1) != 1
     return torch.where(lost, torch.full_like(words, UNKNOWN), words)
 
 

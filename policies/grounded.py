@@ -42,13 +42,15 @@ class Grounded(ChunkPolicy):
                  hidden: int = 256, depth: int = 3, heads: int = 3, noise_mm: float = 5.0,
                  noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
                  blind: float = 0.0, match: int = 0, action: str = "delta", loss: str = "l1",
-                 flow_steps: int = 5, recalibrate: bool = False, triangulate: bool = False) -> None:
+                 flow_steps: int = 5, recalibrate: bool = False, triangulate: bool = False,
+                 recalibrate_carried: bool = False) -> None:
         """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
         that works on when a camera fails. `match` is the size of the vectors by which names and cells of a picture
         are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone. Chunks
         are of joint angles as `action` says, delta or absolute, and learned by `loss`: l1, l2, or flow, which takes
         `flow_steps` to draw one. `recalibrate` finds the tool in the pictures of cameras that stand still, and sets
-        right what they see by how far it is from where it should be. `triangulate` places a thing that several cameras
+        right what they see by how far it is from where it should be; `recalibrate_carried` does with those that the
+        tool carries, which see their own fingers. `triangulate` places a thing that several cameras
         see where their rays cross."""
         arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
         super().__init__(features, horizon, arguments)
@@ -63,13 +65,15 @@ class Grounded(ChunkPolicy):
         self.maps = nn.ModuleDict({c: nn.Conv2d(width, len(THINGS), 1) for c in features.cameras})
         self.seen = nn.ModuleDict({c: MLP(summary + 2 * width + 2, 64, len(THINGS), 1) for c in features.cameras})
         builds, pixels = features.builds, 3 * cameras
-        still = [c for k, c in enumerate(features.cameras) if recalibrate and not any(b.carried[k] for b in builds)]
-        self.tool = nn.ModuleDict({c: Reference(width, summary) for c in still})
+        carried = [c for k, c in enumerate(features.cameras) if any(b.carried[k] for b in builds)]
+        marked = [c for c in features.cameras if recalibrate and c not in carried]
+        still, marked = len(marked), marked + carried * recalibrate_carried
+        self.tool = nn.ModuleDict({c: Reference(width, summary) for c in marked})
         body = 3 * joints + 12 + (len(builds) if len(builds) > 1 else 0)
         looks = cameras * (summary + 2 * width)
         self.chain = ByArm(Chain(b.chain) for b in builds)
         self.sight = Sight(features.cameras, builds)
-        self.place = nn.ModuleDict({t: Place(body, cameras, len(still), triangulate) for t in THINGS})
+        self.place = nn.ModuleDict({t: Place(body, cameras, still, len(marked) - still, triangulate) for t in THINGS})
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
         size_in = 6 + 9 + 2 + 1 + body + joints + words

@@ -48,7 +48,7 @@ class Sight(nn.Module):
         return dict(zip(self.cameras, self.views))  # type: ignore[arg-type]
 
     def off(self, uv: Mapping[str, Tensor], sure: Mapping[str, Tensor], body: Body, arm: Which) -> dict[str, Tensor]:
-        """By camera of `uv`, which stands still, (B, 3): how far it is off, see `reference.shifts`."""
+        """By camera of `uv` (B, 3): how far it is off, see `reference.shifts`."""
         views = self.named()
         return shifts(uv, sure, {c: views[c].project(arm, body.tip, body.turn, body.tip) for c in uv})
 
@@ -90,20 +90,21 @@ class Place(MLP):
     and a small correction.
     """
 
-    def __init__(self, known: int, cameras: int, still: int, crosses: bool) -> None:
-        """`known` numbers of the body; `still` cameras are set right."""
-        super().__init__(3 * cameras + known + 3 * still + 3 * crosses, 192, 3 + 1 + cameras + 1 + crosses)
-        self.crosses = crosses
+    def __init__(self, known: int, cameras: int, still: int, carried: int, crosses: bool) -> None:
+        """`known` numbers of the body; of the cameras, `still` that stand and `carried` ones are set right."""
+        super().__init__(3 * (cameras + still + carried + crosses) + known, 192, 3 + 1 + cameras + 1 + crosses)
+        self.still, self.crosses = still, crosses
 
     def find(self, sight: Sight, pixels: Tensor, off: Mapping[str, Tensor], body: Body, arm: Which) -> Tensor:
         """(B, 3) m from `pixels` (B, 3 cameras), see `Sight.pixels`."""
         rays, crossed = sight.rays(pixels, body, arm), []
-        x = [pixels, body.known, *map(told, off.values())]
+        shifted = [told(shift) for shift in off.values()]
+        x = [pixels, body.known, *shifted[: self.still]]
         if self.crosses:
             point, gap, firm = crossing([ray for ray, _ in rays], [sure for _, sure in rays])
             crossed = [(point, firm)]
             x.append(torch.cat([(point[:, 2:] - LEVEL) / OFFSET, gap / MISS, firm], -1).clamp(-3, 3) * firm)
-        raw = self(torch.cat(x, -1))
+        raw = self(torch.cat(x + shifted[self.still :], -1))  # the newest last: so checkpoints can be gone on with
         height = LEVEL + OFFSET * raw[:, 3:4]
         levelled = [(level(*ray, height), sure) for ray, sure in rays]
         found, weights = [body.tip], [raw[:, 4:5]]

@@ -103,7 +103,8 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     policy: ChunkPolicy = registry.build("policy", config["policy"], features=features)
     if lost := next((name for name in policy.needs if name not in data.aux), None):
         raise DataError(f"{data.path} has no column aux.{lost}, which policy.recalibrate=true learns from; "
-                        "generate the data anew, or train with policy.recalibrate=false")
+                        "generate the data anew, or train with policy.recalibrate=false "
+                        "policy.recalibrate_carried=false")
     if base is not None:
         finetune.graft(policy, base)
     if config["rollouts_every"] > 0:

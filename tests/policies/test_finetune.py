@@ -80,7 +80,8 @@ def test_parts_that_the_checkpoint_has_not_are_added(tmp_path, toy):
 
 
 def test_inputs_that_the_checkpoint_has_not_count_for_nothing_at_first(tmp_path, toy):
-    complete(settings(tmp_path / "plain", "policy.recalibrate=false", "policy.triangulate=false"), toy)
+    complete(settings(tmp_path / "plain", "policy.recalibrate=false", "policy.recalibrate_carried=false",
+                      "policy.triangulate=false"), toy)
     old = checkpoint.load(str(tmp_path / "plain"))
     mine = train.prepare(settings(tmp_path / "more", f"init={tmp_path / 'plain'}"), toy).policy.state_dict()
     given = {f"place.{thing}.first.weight" for thing in ("target", "goal")}

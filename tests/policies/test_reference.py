@@ -67,11 +67,15 @@ def test_the_tool_is_found_at_the_peak_of_its_map():
     assert mark.heat.shape == (1, 8, 8) and mark.seen.shape == (1,)
 
 
-def test_only_cameras_that_stand_still_are_set_right(tmp_path, toy):
+def test_still_cameras_and_carried_ones_are_set_right_as_asked(tmp_path, toy):
     run = train.prepare(settings(tmp_path / "run"), toy)
-    still = [c for c, carried in zip(run.policy.features.cameras, run.policy.features.carried) if not carried]
-    assert list(run.policy.tool) == still and run.policy.needs == tuple(f"tool_px.{c}" for c in still)
-    assert not train.prepare(settings(tmp_path / "off", "policy.recalibrate=false"), toy).policy.needs
+    features = run.policy.features
+    still = [c for c, carried in zip(features.cameras, features.carried) if not carried]
+    carried = [c for c in features.cameras if c not in still]
+    assert list(run.policy.tool) == still + carried
+    assert run.policy.needs == tuple(f"tool_px.{c}" for c in still + carried)
+    for option, left in (("recalibrate", carried), ("recalibrate_carried", still)):
+        assert list(train.prepare(settings(tmp_path / option, f"policy.{option}=false"), toy).policy.tool) == left
 
 
 def test_data_without_the_tool_in_the_picture_are_refused(tmp_path, toy):

@@ -67,7 +67,7 @@ def test_a_camera_that_was_pushed_aside_agrees_once_it_is_set_right(eyes):
 @pytest.mark.parametrize("crosses", [False, True])
 def test_a_place_is_a_mix_of_what_rays_say(eyes, crosses):
     xyz, uv, body = scene(eyes)
-    place, sure = Place(2, 2, 0, crosses), [torch.ones(len(xyz))] * 2
+    place, sure = Place(2, 2, 0, 0, crosses), [torch.ones(len(xyz))] * 2
     with torch.no_grad():
         place.last.weight.zero_()
         place.last.bias.zero_()
