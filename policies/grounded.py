@@ -179,7 +179,8 @@ class Grounded(ChunkPolicy):
     # ------------------------------------------------------------ training
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         frames = self._prepare(frames, generator)
-        frames["words"] = misheard(frames["words"], frames.get("names"), generator)
+        if "names" in frames:
+            frames["words"] = misheard(frames["words"], frames["names"], generator)
         words = self.language(frames["words"], generator)
         seen = self.look(frames, words)
         losses = self._grounding_losses(seen, frames)
