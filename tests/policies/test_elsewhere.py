@@ -9,19 +9,7 @@ from policies.by_arm import ByArm
 from policies.elsewhere import moved, turned
 from policies.sight import Body
 from policies.views import View
-
-FOCAL = 1.1
-
-
-def matrix(eye, turn, focal=FOCAL):
-    """The projection of a pinhole at `eye` that sees along the third row of `turn`."""
-    inner = np.array([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]])
-    return tuple((inner @ np.c_[turn, -turn @ eye]).flat)
-
-
-AHEAD = np.array([[0.0, -1.0, 0.0], [-0.8, 0.0, -0.6], [0.6, 0.0, -0.8]])
-FRONT = matrix(np.array([-0.1, 0.02, 0.5]), AHEAD)
-WRIST = matrix(np.array([0.03, 0.0, 0.05]), np.diag([1.0, -1.0, -1.0]), 0.7)
+from tests.policies.test_sight import AHEAD, EYE, FOCAL, FRONT, WRIST, matrix
 
 
 def scene(n=64, seed=0):
@@ -78,8 +66,8 @@ def test_a_camera_that_turned_sees_what_a_turned_projection_says():
     axis = (spin / angle)[0].numpy()
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     whole = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-    eye, place = np.array([-0.1, 0.02, 0.5]), torch.tensor([[0.25, 0.08, 0.02]])
-    plain, other = (View(matrix(eye, turn), False) for turn in (AHEAD, whole @ AHEAD))
+    place = torch.tensor([[0.25, 0.08, 0.02]])
+    plain, other = (View(matrix(EYE, turn, FOCAL), False) for turn in (AHEAD, whole @ AHEAD))
     still = torch.eye(3)[None], torch.zeros(1, 3)
     found = turned(plain.project(place, *still), plain.focal(), spin, torch.ones(1, 1))
     assert float((found - other.project(place, *still)).norm()) < 1e-3 < float(

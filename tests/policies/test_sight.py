@@ -6,15 +6,17 @@ from policies import sight
 from policies.features import Build
 from policies.sight import Body, Place, Sight
 
+FOCAL, EYE = 1.1, np.array([-0.1, 0.02, 0.5])
 AHEAD = np.array([[0.0, -1.0, 0.0], [-0.8, 0.0, -0.6], [0.6, 0.0, -0.8]])
 
 
 def matrix(eye, turn, focal):
+    """The projection of a pinhole at `eye` that sees along the third row of `turn`."""
     inner = np.array([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]])
     return tuple((inner @ np.c_[turn, -turn @ eye]).flat)
 
 
-FRONT = matrix(np.array([-0.1, 0.02, 0.5]), AHEAD, 1.1)
+FRONT = matrix(EYE, AHEAD, FOCAL)
 WRIST = matrix(np.array([0.03, 0.0, 0.05]), np.diag([1.0, -1.0, -1.0]), 0.7)
 BUILD = Build("", (0.0,), (1.0,), (), (FRONT, WRIST), (False, True))
 
