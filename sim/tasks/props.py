@@ -22,6 +22,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 }
 DENSITY = 600.0  # kg/m³, of a printed or wooden block
 EDGE = 0.028  # m, of a cube
+ANY_BLOCK = ("block", "object", "piece")  # nouns of a block, whatever its outline
 PIVOT = 0.0388  # m, the shoulder's axis in front of the base frame
 NEAR, FAR, SIDE = 0.12, 0.235, 0.85  # m, m, rad: where a top-down grasp can be lifted, seen from the shoulder
 
@@ -98,9 +99,14 @@ def cube(scene: Scene, name: str, colour: str, at: Sequence[float], yaw: float, 
     z = (at[2] if len(at) > 2 else scene.height) + edge / 2
     mass = DENSITY * edge**3 * draw("object_mass")
     scene.add(name, shape, (at[0], at[1], z + 0.0005), turned(yaw), mass, draw("object_friction"), material)
-    noun = {"box": "cube", "cylinder": "cylinder"}.get(kind, "block")
-    scene.words[name] = f"{colour} {noun}"
+    scene.words[name] = f"{colour} {_noun(draw, kind)}"
     return Block(name, scene.words[name], edge)
+
+
+def _noun(draw: Draw, kind: str) -> str:
+    """What a block of this outline is called; in training also by words that fit every one."""
+    own = {"box": "cube", "cylinder": "cylinder"}.get(kind, "block")
+    return str(draw.rng("noun").choice((own, *ANY_BLOCK))) if draw("language") == "train" else own
 
 
 def _outline(kind: str, edge: float) -> Shape | list[Shape]:

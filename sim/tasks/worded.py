@@ -17,19 +17,19 @@ class Worded:
 
     def __init__(self) -> None:
         self._words: dict[str, str] = {}
-        self._unseen, self._rule = False, self.grammar
+        self._split, self._rule = "plain", self.grammar
 
     def ask(self, scene: Scene, rule: str = "", **words: str) -> None:
-        """Remember what the instruction is about, and from which split its phrasing is to be.
+        """Remember what the instruction is about, and from which phrasings its own is to be.
 
         `rule` names other phrasings than the task's own, for a twin that asks for something else.
         """
-        self._words, self._unseen = words, props.vary(scene)("language") == "held_out"
+        self._words, self._split = words, props.vary(scene)("language")
         self._rule = rule or self.grammar
 
     def instruction(self, rng: np.random.Generator) -> str:
         """One phrasing of what is asked."""
-        return language.phrase(self._rule, rng, self._unseen, **self._words)
+        return language.phrase(self._rule, rng, self._split, **self._words)
 
     def turn(self, count: int) -> list[int]:
         """`0 .. count-1` from the asked one on: twin k asks for the k-th thing of the same scene."""

@@ -57,17 +57,24 @@ def test_nothing_overlaps_or_falls(world):
 
 
 def test_a_hundred_phrasings_and_others_held_out(world):
-    known, unseen = language.phrasings(world.task.grammar), language.phrasings(world.task.grammar, held_out=True)
-    assert len(set(known)) >= 100 and unseen and not set(known) & set(unseen)
-    assert not any("  " in text or text != text.strip() for text in (*known, *unseen))
+    plain, known, unseen = (language.phrasings(world.task.grammar, split) for split in language.SPLITS)
+    assert len(set(plain)) >= 100 and set(plain) < set(known) and unseen and not set(known) & set(unseen)
+    assert not any("  " in text or text != text.strip() or "{" in text for text in (*known, *unseen))
+    assert {gaps(text) for text in known} == {gaps(text) for text in plain}
+
+
+def gaps(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"<\w+>", text))
 
 
 def test_words_come_from_their_split(world):
+    plain = Tabletop(so101(), world.task, none())
     held_out = Tabletop(so101(), world.task, some(axes=(), held_out=("language",)))
-    for made, unseen in ((world, False), (held_out, True)):
+    for made, split in zip((plain, world, held_out), language.SPLITS):
         said = [made.reset(seed) for seed in range(3)]
         assert not any("<" in text or "{" in text for text in said)
-        assert all(any(matches(rule, text) for rule in language.phrasings(world.task.grammar, unseen)) for text in said)
+        assert all(any(matches(rule, text) for rule in language.phrasings(world.task.grammar, split)) for text in said)
+    plain.close()
     held_out.close()
 
 
