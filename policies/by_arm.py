@@ -43,7 +43,7 @@ class ByArm(nn.Module):
         return all(part.carried for part in self.parts)
 
     def rays(self, arm: Which, uv: Tensor, turn: Tensor, tip: Tensor) -> tuple[Tensor, Tensor]:
-        """`View.rays` through `uv` (B, 2)."""
+        """`View.rays` through `uv` (B, ..., 2)."""
         answer: tuple[Tensor, Tensor] = self._asked("rays", arm, uv, turn, tip)
         return answer
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,16 @@ THINGS = ("target", "goal")
 CM, DM = 100.0, 10.0
 AGREE = 0.05  # m, how far apart two cameras may place the same thing
 MISSES = 0.005  # of the picture, by which eyes miss what they find
+
+
+class Located(NamedTuple):
+    """Where target and goal are."""
+
+    rough: Tensor  # (B, 6) m, from pixels alone
+    fine: Tensor  # (B, 6) m, refined by what was seen
+    alone: Tensor  # (B, 3) m, the target as the first camera alone has it
+    pixels: Tensor  # (B, 2, 3 cameras), see `Sight.pixels`
+    off: dict[str, Tensor]  # by camera (B, 3), how far it is off
 
 
 @option("policy", "grounded")
@@ -72,7 +82,7 @@ class Grounded(ChunkPolicy):
         body = 3 * joints + 12 + (len(builds) if len(builds) > 1 else 0)
         looks = cameras * (summary + 2 * width)
         self.chain = ByArm(Chain(b.chain) for b in builds)
-        self.sight = Sight(features.cameras, builds)
+        self.sight = Sight(features.cameras, builds, triangulate)
         self.place = nn.ModuleDict({t: Place(body, cameras, still, len(marked) - still, triangulate) for t in THINGS})
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
@@ -106,12 +116,9 @@ class Grounded(ChunkPolicy):
             if asked is not None:
                 out[f"keys.{camera}"] = keys.float()
                 logits = logits + alike(asked, out[f"keys.{camera}"])
-            spots = []
-            for k, _ in enumerate(THINGS):
-                uv, mass = heatmaps.read(logits[:, k])
-                spots.append(heatmaps.sample(features, uv.detach()))
-                out[f"uv.{camera}.{k}"], out[f"mass.{camera}.{k}"] = uv, mass
-            parts = torch.cat([summary, *spots], -1)
+            uv, out[f"mass.{camera}"] = heatmaps.read(logits)
+            out[f"uv.{camera}"] = uv
+            parts = torch.cat([summary, heatmaps.sample(features, uv.detach()).flatten(1)], -1)
             peaks = logits.flatten(2).amax(-1).detach()
             out[f"map.{camera}"], out[f"seen.{camera}"] = logits, self.seen[camera](torch.cat([parts, peaks], -1))
             looks.append(parts)
@@ -134,42 +141,44 @@ class Grounded(ChunkPolicy):
             known.append(torch.eye(count, device=q.device)[arm].expand(len(q), -1))
         return Body(torch.cat(known, -1), turn, tip)
 
-    def locate(self, seen: dict[str, Tensor], q: Tensor, arm: Which) -> tuple[
-            Tensor, Tensor, list[Tensor], dict[str, Tensor]]:
-        """Places (B, 6) m from pixels alone, the same refined by what was seen, the pixels, and what cameras are off.
-        """
-        body, pixels, rough, fine = self.body(q, arm), [], [], []
+    def locate(self, seen: dict[str, Tensor], body: Body, arm: Which) -> Located:
+        """Where both things are, by what was seen."""
         off = self.sight.off({c: seen[f"tool_uv.{c}"] for c in self.tool},
                              {c: torch.sigmoid(seen[f"tool_seen.{c}"]) for c in self.tool}, body, arm)
-        for k, thing in enumerate(THINGS):
-            uv = [seen[f"uv.{c}.{k}"] for c in self.eyes]
-            sure = [torch.sigmoid(seen[f"seen.{c}"][:, k]) for c in self.eyes]
-            if self.crosses and not self.training:
-                sure = self.sight.agreed(uv, sure, [seen[f"mass.{c}.{k}"] for c in self.eyes], off, body, arm)
-            px = self.sight.pixels(uv, sure, off)
-            rough.append(self.place[thing].find(self.sight, px, off, body, arm))
-            fine.append(rough[-1] + self.refine[thing](torch.cat([px, body.known, seen["looks"]], -1)) / DM)
-            pixels.append(px)
-        return torch.cat(rough, -1), torch.cat(fine, -1), pixels, off
+        uv = [seen[f"uv.{c}"] for c in self.eyes]
+        sure = [torch.sigmoid(seen[f"seen.{c}"]) for c in self.eyes]
+        if self.crosses and not self.training:
+            sure = self.sight.agreed(uv, sure, [seen[f"mass.{c}"] for c in self.eyes], off, body, arm)
+        pixels = self.sight.pixels(uv, sure, off)
+        *rough, alone = self._places(pixels, off, body, arm)
+        fine = [place + self.refine[t](torch.cat([pixels[:, k], body.known, seen["looks"]], -1)) / DM
+                for k, (t, place) in enumerate(zip(THINGS, rough))]
+        return Located(torch.cat(rough, -1), torch.cat(fine, -1), alone, pixels, off)
 
-    def _agreed(self, places: Tensor, pixels: Tensor, off: Mapping[str, Tensor], held: Tensor, q: Tensor,
-                arm: Which) -> Tensor:
+    def _places(self, pixels: Tensor, off: Mapping[str, Tensor], body: Body, arm: Which) -> list[Tensor]:
+        """By `pixels` (B, 2, 3 cameras) the places (B, 3) m of both things, and of the target by the first camera
+        alone."""
+        unseen = torch.tensor([0.0, 0.0, -1.0], device=pixels.device).repeat(len(self.eyes) - 1)
+        first = torch.cat([pixels[:, :1, :3], unseen.expand(len(pixels), 1, -1)], -1)
+        met = self.sight.met(torch.cat([pixels, first], 1), body, arm)
+        target, goal = (part.find(met.of(slice(k, None, 2)), off, body) for k, part in enumerate(self.place.values()))
+        return [target[:, 0], goal[:, 0], target[:, 1]]
+
+    def _settled(self, found: Located, held: Tensor) -> Tensor:
         """Places (B, 6) m, with the target where the first camera alone sees it if that is quite elsewhere.
 
         The wrist camera is the more precise one near a thing, and the one that takes something else for it; what
         is held (B, 1) is its to see.
         """
-        alone = torch.cat([pixels[:, :3], torch.tensor([0.0, 0.0, -1.0], device=pixels.device)
-                           .repeat(len(self.eyes) - 1).expand(len(pixels), -1)], -1)
-        first = self.place["target"].find(self.sight, alone, off, self.body(q, arm), arm)
-        apart = (places[:, :3] - first).norm(dim=-1, keepdim=True) > AGREE
-        sure = apart & (pixels[:, 2:3] > 0) & (held < 0.5)
-        return torch.cat([torch.where(sure, first, places[:, :3]), places[:, 3:]], -1)
+        target, goal = found.fine.split(3, -1)
+        apart = (target - found.alone).norm(dim=-1, keepdim=True) > AGREE
+        sure = apart & (found.pixels[:, 0, 2:3] > 0) & (held < 0.5)
+        return torch.cat([torch.where(sure, found.alone, target), goal], -1)
 
-    def now(self, places: Tensor, yaw: Tensor, held: Tensor, q: Tensor, effort: Tensor, words: Tensor,
+    def now(self, places: Tensor, yaw: Tensor, held: Tensor, q: Tensor, body: Body, effort: Tensor, words: Tensor,
             arm: Which) -> Now:
         """What a chunk is planned from: places (B, 6) m, yaw (B, 2), held (B, 1), q and effort (B, J), and words."""
-        known, turn, tip = self.body(q, arm)
+        known, turn, tip = body
         anchors = torch.stack([tip, places[:, :3], places[:, 3:]], 1)
         apart = (anchors[:, 1:] - tip[:, None]) @ turn
         x = torch.cat([places * DM, apart.flatten(1) * 2 * DM, (places[:, :3] - places[:, 3:]) * DM, yaw, held * 2 - 1,
@@ -190,12 +199,13 @@ class Grounded(ChunkPolicy):
         seen, words = {k: v[calm] for k, v in seen.items()}, words[calm]
         frames = {k: v[calm] for k, v in frames.items()}
         arm = self._arm(frames)
-        rough, fine, pixels, _ = self.locate(seen, frames["state"], arm)
-        status = self._status(seen, pixels, frames)
-        losses["xyz"] = (_metres(fine, frames) + 0.5 * _metres(rough, frames))
+        body = self.body(frames["state"], arm)
+        found = self.locate(seen, body, arm)
+        status = self._status(seen, found, frames, body)
+        losses["xyz"] = (_metres(found.fine, frames) + 0.5 * _metres(found.rough, frames))
         losses |= self._status_losses(status, frames)
-        now = self.now(fine.detach(), status[:, :2].detach(), torch.sigmoid(status[:, 2:3]).detach(),
-                       frames["state"], frames["effort"], words.detach(), arm)
+        now = self.now(found.fine.detach(), status[:, :2].detach(), torch.sigmoid(status[:, 2:3]).detach(),
+                       frames["state"], body, frames["effort"], words.detach(), arm)
         losses |= {f"{k}_seen": 0.3 * v for k, v in self.heads.losses(now, frames, generator).items()}
         return losses | self._row_losses(rows, generator)
 
@@ -266,11 +276,10 @@ class Grounded(ChunkPolicy):
             visible.append(F.binary_cross_entropy_with_logits(seen[f"tool_seen.{camera}"], label[:, 2]))
         return {"heat": torch.stack(heat).sum(), "seen": torch.stack(visible).sum()}
 
-    def _status(self, seen: dict[str, Tensor], pixels: list[Tensor], frames: Batch) -> Tensor:
+    def _status(self, seen: dict[str, Tensor], found: Located, frames: Batch, body: Body) -> Tensor:
         """(B, 5 + phases): yaw (2), then logits of held, progress, success and the phases."""
         effort = frames["effort"].clamp(-2, 2)
-        body, _, _ = self.body(frames["state"], self._arm(frames))
-        return self.status(torch.cat([seen["looks"], body, effort, *pixels], -1))
+        return self.status(torch.cat([seen["looks"], body.known, effort, found.pixels.flatten(1)], -1))
 
     def _status_losses(self, status: Tensor, frames: Batch) -> dict[str, Tensor]:
         flags = torch.cat([frames["aux.held"], frames["aux.progress"], frames["aux.success"]], -1).clamp(0, 1)
@@ -290,7 +299,7 @@ class Grounded(ChunkPolicy):
         def normal(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator, device=q.device)
 
-        rough, camera = [], next(iter(self.eyes))
+        camera = next(iter(self.eyes))
         other = torch.rand((n, 1), generator=generator, device=q.device) < 0.3
         own, body = self.body(q, arm), self.body(torch.where(other, neighbours(q, arm), q), arm)
         where = {t: rows[f"aux.{t}_xyz"] for t in THINGS}
@@ -302,19 +311,18 @@ class Grounded(ChunkPolicy):
         tool = {c: self._mistaken(pixels[f"tool.{c}"], generator) for c in self.tool}
         off = self.sight.off({c: x[:, :2] + MISSES * normal(n, 2) for c, x in tool.items()},
                              {c: x[:, 2] for c, x in tool.items()}, own, arm)
-        for thing in THINGS:
-            labels = {c: self._mistaken(pixels[f"{thing}.{c}"], generator) for c in self.eyes}
-            labels = {c: x if c == camera else x * ~other for c, x in labels.items()}
-            px = self.sight.pixels([x[:, :2] + MISSES * normal(n, 2) for x in labels.values()],
-                                   [x[:, 2] for x in labels.values()], off)
-            rough.append(self.place[thing].find(self.sight, px, off, body, arm))
+        labels = {c: torch.stack([self._mistaken(pixels[f"{t}.{c}"], generator) for t in THINGS], 1) for c in self.eyes}
+        labels = {c: x if c == camera else x * ~other[..., None] for c, x in labels.items()}
+        px = self.sight.pixels([x[..., :2] + MISSES * normal(n, len(THINGS), 2) for x in labels.values()],
+                               [x[..., 2] for x in labels.values()], off)
+        *rough, _ = self._places(px, off, body, arm)
         words = self.language(misheard(rows["words"], None, generator), generator).detach()
         spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
         places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)
         shake = torch.cat([normal(n, q.shape[1] - 1), 0.5 * normal(n, 1)], -1)
         moved = q + self.noise_rad * torch.rand((n, 1), generator=generator, device=q.device) * shake
         held = (rows["aux.held"] + 0.1 * normal(n, 1)).clamp(0, 1)
-        now = self.now(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved,
+        now = self.now(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved, self.body(moved, arm),
                        rows["effort"] + 0.02 * normal(*q.shape), words, arm)
         truth = {f"aux.{t}_xyz": where[t] for t in THINGS}
         return {"place": _metres(torch.cat(rough, -1), truth), **self.heads.losses(now, rows, generator)}
@@ -330,13 +338,14 @@ class Grounded(ChunkPolicy):
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
         words, arm = self.language(inputs["words"]), self._arm(inputs)
         seen = self.look(inputs, words)
-        _, fine, pixels, off = self.locate(seen, inputs["state"], arm)
-        seen |= {f"off.{camera}": shift for camera, shift in off.items()}
-        status = self._status(seen, pixels, inputs)
-        fine = self._agreed(fine, pixels[0], off, torch.sigmoid(status[:, 2:3]), inputs["state"], arm)
-        now = self.now(fine, status[:, :2], torch.sigmoid(status[:, 2:3]), inputs["state"], inputs["effort"], words,
-                       arm)
-        return self.chain.reach(arm, *self.heads(now)), fine, status, seen
+        body = self.body(inputs["state"], arm)
+        found = self.locate(seen, body, arm)
+        seen |= {f"off.{camera}": shift for camera, shift in found.off.items()}
+        status = self._status(seen, found, inputs, body)
+        held = torch.sigmoid(status[:, 2:3])
+        places = self._settled(found, held)
+        now = self.now(places, status[:, :2], held, inputs["state"], body, inputs["effort"], words, arm)
+        return self.chain.reach(arm, *self.heads(now)), places, status, seen
 
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
         chunks, places, status, seen = self.inferred(inputs)
@@ -363,7 +372,7 @@ class Grounded(ChunkPolicy):
             out[f"{thing}_mm"] = 1000 * (places[:, 3 * k : 3 * k + 3] - frames[f"aux.{thing}_xyz"]).norm(dim=-1)
             for camera in self.eyes:
                 label = frames[f"aux.{thing}_px.{camera}"]
-                miss = (seen[f"uv.{camera}.{k}"] - label[:, :2]).norm(dim=-1) * self.features.size
+                miss = (seen[f"uv.{camera}"][:, k] - label[:, :2]).norm(dim=-1) * self.features.size
                 out[f"{thing}_px_{camera}"] = torch.where(label[:, 2] > 0.5, miss, torch.nan)
         for camera in self.tool:
             label = frames[f"aux.tool_px.{camera}"]

@@ -30,25 +30,23 @@ def cross_entropy(logits: Tensor, uv: Tensor, weight: Tensor) -> Tensor:
 
 
 def read(logits: Tensor, reach: int = 2) -> tuple[Tensor, Tensor]:
-    """Position (N, 2) and its peak's share of the mass (N,) of `logits` (N, H, W).
+    """Position (..., 2) and its peak's share of the mass (...,) of `logits` (..., H, W).
 
     The mean is taken over the cells within `reach` of the peak only, so a second candidate far away
     cannot pull the answer to the empty space between the two.
     """
-    n, height, width = logits.shape
-    peak = logits.detach().flatten(1).argmax(-1)
-    row, column = peak // width, peak % width
-    rows = torch.arange(height, device=logits.device)
-    columns = torch.arange(width, device=logits.device)
-    near = ((rows - row[:, None]).abs() <= reach)[:, :, None] & ((columns - column[:, None]).abs() <= reach)[:, None]
-    inside = torch.softmax(logits.masked_fill(~near, -1e4).flatten(1), -1).view(n, height, width)
-    u, v = centres(height, width, logits.device)
-    uv = torch.stack([(inside.sum(1) * u).sum(-1), (inside.sum(2) * v).sum(-1)], -1)
-    mass = (torch.softmax(logits.flatten(1), -1) * near.flatten(1)).sum(-1)
-    return uv, mass
+    height, width = logits.shape[-2:]
+    flat = logits.flatten(-2)
+    peak = flat.detach().argmax(-1, keepdim=True)
+    cells = torch.arange(height * width, device=logits.device)
+    row, column = cells // width, cells % width
+    near = ((row - peak // width).abs() <= reach) & ((column - peak % width).abs() <= reach)
+    inside = torch.softmax(flat.masked_fill(~near, -1e4), -1)
+    uv = torch.stack([inside @ ((column + 0.5) / width), inside @ ((row + 0.5) / height)], -1)
+    return uv, (torch.softmax(flat, -1) * near).sum(-1)
 
 
 def sample(maps: Tensor, uv: Tensor) -> Tensor:
-    """Features (N, C) of `maps` (N, C, H, W) at `uv` (N, 2), bilinear."""
-    grid = (uv * 2 - 1).view(-1, 1, 1, 2).to(maps.dtype)
-    return F.grid_sample(maps, grid, align_corners=False, padding_mode="border")[:, :, 0, 0]
+    """Features (N, S, C) of `maps` (N, C, H, W) at S places `uv` (N, S, 2), bilinear."""
+    grid = (uv * 2 - 1)[:, None].to(maps.dtype)
+    return F.grid_sample(maps, grid, align_corners=False, padding_mode="border")[:, :, 0].mT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,52 +55,69 @@ def _rotation(roll: float, pitch: float, yaw: float) -> np.ndarray:
 class Chain(nn.Module):
     """Joint angles (..., J) rad to the tip's rotation (..., 3, 3) and place (..., 3) m in the base frame.
 
-    Moving joints of the chain take the columns of `q` in order. Rotation about an axis: Rodrigues' formula.
+    Moving joints of the chain take the columns of `q` in order. Rotation about an axis: Rodrigues' formula. Each joint
+    with the links before it is then a homogeneous matrix that is linear in the sine and cosine of its angle.
     """
 
     def __init__(self, links: Sequence[Link]) -> None:
         super().__init__()
-        table = torch.tensor(links, dtype=torch.float32).view(-1, 15)
-        self.register_buffer("turns", table[:, :9].reshape(-1, 3, 3), persistent=False)
-        self.register_buffer("places", table[:, 9:12], persistent=False)
-        axis = table[:, 12:]
-        self.register_buffer("axes", axis, persistent=False)
-        zero = torch.zeros(len(table))
-        cross = torch.stack([zero, -axis[:, 2], axis[:, 1], axis[:, 2], zero, -axis[:, 0], -axis[:, 1], axis[:, 0],
-                             zero], -1).view(-1, 3, 3)
-        self.register_buffer("cross", cross, persistent=False)
-        self.moving = [bool(a.abs().sum() > 0) for a in axis]
+        still, parts, axes = np.eye(4), [], []
+        for link in links:
+            row = np.array(link)
+            still = still @ _frame(row[:9].reshape(3, 3), 1.0, row[9:12])
+            if (axis := row[12:]).any():
+                cross = np.cross(axis, np.eye(3)).T  # takes a vector to its product with the axis
+                square = cross @ cross
+                parts.append([still @ _frame(np.eye(3) + square, 1.0), still @ _frame(cross, 0.0),
+                              still @ _frame(-square, 0.0)])
+                axes.append(axis)
+                still = np.eye(4)
+        self.joints = len(axes)
+        for name, table in zip(("fixed", "sine", "cosine"), np.array(parts).swapaxes(0, 1)):
+            self.register_buffer(name, torch.tensor(table, dtype=torch.float32), persistent=False)  # (K, 4, 4)
+        self.register_buffer("axes", torch.tensor(np.array(axes)[..., None], dtype=torch.float32), persistent=False)
+        self.register_buffer("tail", torch.tensor(still, dtype=torch.float32), persistent=False)
 
     def forward(self, q: Tensor) -> tuple[Tensor, Tensor]:
-        turn, place, _, _ = self.walk(q)
-        return turn, place
+        tip = self._frames(q)[-1] @ self.tail
+        return tip[..., :3, :3], tip[..., :3, 3]
 
-    def walk(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As `forward`, and each moving joint's axis and a point on it, (..., K, 3) in the base frame."""
-        eye = torch.eye(3, dtype=q.dtype, device=q.device)
-        turn, place = eye.expand(*q.shape[:-1], 3, 3), torch.zeros(*q.shape[:-1], 3, dtype=q.dtype, device=q.device)
-        axes, points, column = [], [], 0
-        for k, moves in enumerate(self.moving):
-            place = place + turn @ self.places[k]
-            turn = turn @ self.turns[k]
-            if moves:
-                angle, cross = q[..., column, None, None], self.cross[k]
-                axes.append(turn @ self.axes[k])
-                points.append(place)
-                turn = turn @ (eye + torch.sin(angle) * cross + (1 - torch.cos(angle)) * (cross @ cross))
-                column += 1
-        return turn, place, torch.stack(axes, -2), torch.stack(points, -2)
+    def _frames(self, q: Tensor) -> list[Tensor]:
+        """The frame (..., 4, 4) of each of the K moving joints, turned already."""
+        angle = q[..., : self.joints, None, None]
+        steps = self.fixed + torch.sin(angle) * self.sine + torch.cos(angle) * self.cosine
+        return list(itertools.accumulate(steps.unbind(-3), torch.matmul))
 
     def reach(self, q: Tensor, place: Tensor, steps: int = 3, damping: float = 0.01) -> Tensor:
         """Joint angles near `q` (..., J) that bring the tip to `place` (..., 3) m: damped least squares.
 
         Only the least change of the chain's joints that moves the tip there is made, so the posture stays.
         """
-        k = sum(self.moving)
+        few = damping**2 * torch.eye(3, device=q.device)
         for _ in range(steps):
-            _, tip, axes, points = self.walk(q)
-            jacobian = torch.cross(axes, tip.unsqueeze(-2) - points, dim=-1).transpose(-1, -2)  # (..., 3, K)
-            square = jacobian @ jacobian.transpose(-1, -2) + damping**2 * torch.eye(3, device=q.device)
-            change = jacobian.transpose(-1, -2) @ torch.linalg.solve(square, (place - tip).unsqueeze(-1))
-            q = torch.cat([q[..., :k] + change[..., 0].clamp(-0.2, 0.2), q[..., k:]], -1)
+            frames = self._frames(q)
+            tip, joints = frames[-1] @ self.tail[:, 3:], torch.stack(frames, -3)
+            axes, apart = joints[..., :3, :3] @ self.axes, tip[..., None, :3, :] - joints[..., :3, 3:]
+            jacobian = torch.linalg.cross(axes, apart, dim=-2)[..., 0].mT  # (..., 3, K)
+            change = jacobian.mT @ solve(jacobian @ jacobian.mT + few, place[..., None] - tip[..., :3, :])
+            q = torch.cat([q[..., : self.joints] + change[..., 0].clamp(-0.2, 0.2), q[..., self.joints :]], -1)
         return q
+
+
+def _frame(turn: np.ndarray, scale: float, place: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0)) -> np.ndarray:
+    """(4, 4), homogeneous."""
+    return np.vstack([np.c_[turn, place], (0.0, 0.0, 0.0, scale)])
+
+
+def solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """What `matrix` (..., 3, 3), symmetric, takes to `right` (..., 3, 1): by its adjugate, for any number at once."""
+    first, second, third = matrix.unbind(-1)
+    aside = torch.linalg.cross(second, third)
+    adjugate = torch.stack([aside, torch.linalg.cross(third, first), torch.linalg.cross(first, second)], -2)
+    return adjugate @ right / (first * aside).sum(-1)[..., None, None]
+
+
+def determinant(matrix: Tensor) -> Tensor:
+    """(...,) of (..., 3, 3)."""
+    first, second, third = matrix.unbind(-1)
+    return (first * torch.linalg.cross(second, third)).sum(-1)

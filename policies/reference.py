@@ -38,7 +38,8 @@ class Reference(nn.Module):
     def forward(self, features: Tensor, summary: Tensor) -> Mark:
         heat = self.map(features)[:, 0]
         uv, _ = heatmaps.read(heat)
-        spot, peak = heatmaps.sample(features, uv.detach()), heat.flatten(1).amax(-1, keepdim=True).detach()
+        spot = heatmaps.sample(features, uv.detach()[:, None])[:, 0]
+        peak = heat.flatten(1).amax(-1, keepdim=True).detach()
         return Mark(heat, uv, self.seen(torch.cat([summary, spot, peak], -1))[:, 0])
 
 

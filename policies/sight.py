@@ -24,7 +24,7 @@ AWAY = 0.8  # m from the tool, further off nothing is that can be reached
 MEET, PEAK = 0.02, 0.3  # m, share of a heatmap: two cameras that find the same thing are as near to one another
 LOW, HIGH = -0.05, 0.3  # m, where things may lie or be held
 
-Ray = tuple[Tensor, Tensor]  # directions (B, 3), of any length, and where they begin (B, 3) m
+Ray = tuple[Tensor, Tensor]  # directions (B, S, 3), of any length, and where they begin (B, S, 3) m
 
 
 class Body(NamedTuple):
@@ -35,12 +35,27 @@ class Body(NamedTuple):
     tip: Tensor  # (B, 3) m, the tool's place
 
 
-class Sight(nn.Module):
-    """Several cameras at once, by name; of their projections nothing is learned."""
+class Met(NamedTuple):
+    """What S things are seen by: of each camera the rays, and of all where they cross."""
 
-    def __init__(self, cameras: Sequence[str], builds: Sequence[Build]) -> None:
+    pixels: Tensor  # (B, S, 3 cameras), see `Sight.pixels`
+    rays: Sequence[Ray]
+    sure: Sequence[Tensor]  # (B, S, 1) bool, whether a camera sees it
+    crossed: Sequence[Tensor]  # place (B, S, 3) m, how far (B, S, 1) m it is off, and whether (B, S, 1) it is one
+
+    def of(self, some: slice) -> Met:
+        """Some of the things alone."""
+        return Met(self.pixels[:, some], [(ray[:, some], begin[:, some]) for ray, begin in self.rays],
+                   [s[:, some] for s in self.sure], [c[:, some] for c in self.crossed])
+
+
+class Sight(nn.Module):
+    """Several cameras at once, by name; of their projections nothing is learned. S things are looked at together."""
+
+    def __init__(self, cameras: Sequence[str], builds: Sequence[Build], crosses: bool) -> None:
+        """`crosses` says whether it tells where the rays of all cameras meet."""
         super().__init__()
-        self.cameras = tuple(cameras)
+        self.cameras, self.crosses = tuple(cameras), crosses
         self.views = nn.ModuleList(ByArm(View(b.views[k], b.carried[k]) for b in builds) for k, _ in enumerate(cameras))
 
     def named(self) -> dict[str, ByArm]:
@@ -53,64 +68,71 @@ class Sight(nn.Module):
         return shifts(uv, sure, {c: views[c].project(arm, body.tip, body.turn, body.tip) for c in uv})
 
     def pixels(self, uv: Sequence[Tensor], sure: Sequence[Tensor], off: Mapping[str, Tensor]) -> Tensor:
-        """(B, 3 cameras): where a mean camera would see one thing and 1, or nothing and -1 where it is not seen.
+        """(B, S, 3 cameras): where a mean camera would see things and 1, or nothing and -1 where they are not seen.
 
-        `uv` (B, 2) image fractions and `sure` (B,) are of each camera, `off` of those that are set right.
+        `uv` (B, S, 2) image fractions and `sure` (B, S) are of each camera, `off` of those that are set right.
         """
-        seen = [(s > 0.5).to(p.dtype)[:, None] for p, s in zip(uv, sure)]
+        seen = [(s > 0.5).to(p.dtype)[..., None] for p, s in zip(uv, sure)]
         return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(self._right(uv, off), seen)], -1)
 
-    def rays(self, pixels: Tensor, body: Body, arm: Which) -> list[tuple[Ray, Tensor]]:
-        """Of each camera the ray through what `pixels` say, and (B, 1) bool whether it sees anything."""
-        spots = [pixels[:, 3 * k : 3 * k + 3] for k, _ in enumerate(self.views)]
-        return [(view.rays(arm, p[:, :2] / 2 + 0.5, body.turn, body.tip), p[:, 2:] > 0)  # type: ignore[operator]
-                for view, p in zip(self.views, spots)]
+    def met(self, pixels: Tensor, body: Body, arm: Which) -> Met:
+        """What things are seen by, as `pixels` (B, S, 3 cameras) say."""
+        spots = [pixels[..., 3 * k : 3 * k + 3] for k, _ in enumerate(self.views)]
+        rays, sure = self._rays([p[..., :2] / 2 + 0.5 for p in spots], body, arm), [p[..., 2:] > 0 for p in spots]
+        return Met(pixels, rays, sure, crossing(rays, sure) if self.crosses else ())
 
     def agreed(self, uv: Sequence[Tensor], sure: Sequence[Tensor], mass: Sequence[Tensor], off: Mapping[str, Tensor],
                body: Body, arm: Which) -> list[Tensor]:
-        """`sure` (B,) of each camera, and 1 where all of them point at one place, which does not happen by chance.
+        """`sure` (B, S) of each camera, and 1 where all of them point at one place, which does not happen by chance.
 
-        `mass` (B,) is the share of each heatmap about its peak. One camera has to be sure by itself.
+        `mass` (B, S) is the share of each heatmap about its peak. One camera has to be sure by itself.
         """
-        rays = [view.rays(arm, p, body.turn, body.tip)  # type: ignore[operator]
-                for view, p in zip(self.views, self._right(uv, off))]
-        point, gap, firm = crossing(rays, [torch.ones_like(m, dtype=torch.bool)[:, None] for m in mass])
-        near = firm & (gap < MEET) & (point[:, 2:] > LOW) & (point[:, 2:] < HIGH)
-        agree = near[:, 0] & (torch.stack(list(mass)).amin(0) > PEAK) & (torch.stack(list(sure)).amax(0) > 0.5)
+        rays, share = self._rays(self._right(uv, off), body, arm), torch.stack(list(mass))
+        point, gap, firm = crossing(rays, [torch.ones_like(m, dtype=torch.bool)[..., None] for m in mass])
+        near = firm & (gap < MEET) & (point[..., 2:] > LOW) & (point[..., 2:] < HIGH)
+        agree = near[..., 0] & (share.amin(0) > PEAK) & (torch.stack(list(sure)).amax(0) > 0.5)
         return [torch.where(agree, torch.ones_like(s), s) for s in sure]
 
+    def _rays(self, uv: Sequence[Tensor], body: Body, arm: Which) -> list[Ray]:
+        turn, tip = body.turn[:, None], body.tip[:, None]
+        return [view.rays(arm, p, turn, tip) for view, p in zip(self.views, uv)]  # type: ignore[operator]
+
     def _right(self, uv: Sequence[Tensor], off: Mapping[str, Tensor]) -> list[Tensor]:
-        return [p - off[c][:, :2] if c in off else p for c, p in zip(self.cameras, uv)]
+        return [p - off[c][:, None, :2] if c in off else p for c, p in zip(self.cameras, uv)]
 
 
 class Place(MLP):
-    """Where one thing is, from where it is seen.
+    """Where things are, from where they are seen.
 
-    A mix of where each camera's ray meets a level, where the rays cross if it `crosses` them, and where the tool is,
+    A mix of where each camera's ray meets a level, where the rays cross if it is told of that, and where the tool is,
     and a small correction.
     """
 
     def __init__(self, known: int, cameras: int, still: int, carried: int, crosses: bool) -> None:
         """`known` numbers of the body; of the cameras, `still` that stand and `carried` ones are set right."""
         super().__init__(3 * (cameras + still + carried + crosses) + known, 192, 3 + 1 + cameras + 1 + crosses)
-        self.still, self.crosses = still, crosses
+        self.still = still
 
-    def find(self, sight: Sight, pixels: Tensor, off: Mapping[str, Tensor], body: Body, arm: Which) -> Tensor:
-        """(B, 3) m from `pixels` (B, 3 cameras), see `Sight.pixels`."""
-        rays, crossed = sight.rays(pixels, body, arm), []
-        shifted = [told(shift) for shift in off.values()]
-        x = [pixels, body.known, *shifted[: self.still]]
-        if self.crosses:
-            point, gap, firm = crossing([ray for ray, _ in rays], [sure for _, sure in rays])
-            crossed = [(point, firm)]
-            x.append(torch.cat([(point[:, 2:] - LEVEL) / OFFSET, gap / MISS, firm], -1).clamp(-3, 3) * firm)
+    def find(self, met: Met, off: Mapping[str, Tensor], body: Body) -> Tensor:
+        """(B, S, 3) m."""
+        count, tip = met.pixels.shape[1], body.tip[:, None]
+
+        def each(row: Tensor) -> Tensor:
+            return row[:, None].expand(-1, count, -1)
+
+        shifted = [each(told(shift)) for shift in off.values()]
+        x = [met.pixels, each(body.known), *shifted[: self.still]]
+        if met.crossed:
+            point, gap, firm = met.crossed
+            x.append(torch.cat([(point[..., 2:] - LEVEL) / OFFSET, gap / MISS, firm], -1).clamp(-3, 3) * firm)
         raw = self(torch.cat(x + shifted[self.still :], -1))  # the newest last: so checkpoints can be gone on with
-        height = LEVEL + OFFSET * raw[:, 3:4]
-        levelled = [(level(*ray, height), sure) for ray, sure in rays]
-        found, weights = [body.tip], [raw[:, 4:5]]
-        for k, (point, sure) in enumerate(levelled + crossed):
-            usable = sure & ((point - body.tip).norm(dim=-1, keepdim=True) < AWAY)
-            found.append(torch.where(usable, point, body.tip))
-            weights.append(torch.where(usable, raw[:, 5 + k : 6 + k], torch.full_like(raw[:, :1], -1e4)))
-        mix = torch.softmax(torch.cat(weights, -1), -1)
-        return (torch.stack(found, 1) * mix[..., None]).sum(1) + 0.4 * OFFSET * raw[:, :3]
+        height = LEVEL + OFFSET * raw[..., 3:4]
+        places = [(level(*ray, height), sure) for ray, sure in zip(met.rays, met.sure)]
+        if met.crossed:
+            places.append((met.crossed[0], met.crossed[2]))
+        found, usable = torch.stack([point for point, _ in places], -2), torch.cat([sure for _, sure in places], -1)
+        usable = usable & ((found - tip[..., None, :]).norm(dim=-1) < AWAY)
+        weights = torch.where(usable, raw[..., 5:], torch.full_like(raw[..., :1], -1e4))
+        mix = torch.softmax(torch.cat([raw[..., 4:5], weights], -1), -1)
+        found = torch.where(usable[..., None], found, tip[..., None, :])
+        return mix[..., :1] * tip + (found * mix[..., 1:, None]).sum(-2) + 0.4 * OFFSET * raw[..., :3]

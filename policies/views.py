@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from policies.kinematics import determinant, solve
+
 FLAT = 0.06  # twice the squared sine of the angle, 10 degrees, under which two rays must cross at least
 Matrix = tuple[float, ...]  # a projection (3, 4) by rows: places (m) to image fractions, homogeneous
 
@@ -53,8 +55,8 @@ class View(nn.Module):
         self.register_buffer("length", torch.tensor([[focal]], dtype=torch.float32), persistent=False)
 
     def rays(self, uv: Tensor, turn: Tensor, tip: Tensor) -> tuple[Tensor, Tensor]:
-        """Directions, of any length, of the rays through `uv` (B, 2), and where they begin; (B, 3) m, base frame."""
-        ray = torch.cat([uv, torch.ones_like(uv[:, :1])], -1) @ self.back.T
+        """Directions, of any length, of rays through `uv` (..., 2), and where they begin: (..., 3) m, base frame."""
+        ray = torch.cat([uv, torch.ones_like(uv[..., :1])], -1) @ self.back.T
         eye = self.eye.expand_as(ray)
         if self.carried:
             ray, eye = (turn @ ray[..., None])[..., 0], tip + (turn @ eye[..., None])[..., 0]
@@ -77,28 +79,22 @@ class View(nn.Module):
 
 
 def level(ray: Tensor, begin: Tensor, height: Tensor) -> Tensor:
-    """Where rays (B, 3) that begin at `begin` (B, 3) m meet the level `height` (B, 1) m; (B, 3) m."""
-    down = torch.minimum(ray[:, 2:], torch.full_like(ray[:, 2:], -0.1) * ray.norm(dim=-1, keepdim=True))
-    return begin + ray * ((height - begin[:, 2:]) / down).clamp(0.0, None)
+    """Where rays (..., 3) that begin at `begin` (..., 3) m meet the level `height` (..., 1) m; (..., 3) m."""
+    down = torch.minimum(ray[..., 2:], -0.1 * ray.norm(dim=-1, keepdim=True))
+    return begin + ray * ((height - begin[..., 2:]) / down).clamp(0.0, None)
 
 
 def crossing(rays: list[tuple[Tensor, Tensor]], seen: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Where rays (B, 3), given with where they begin, come closest to all that are `seen` (B, 1), bool.
+    """Where rays (..., 3), given with where they begin, come closest to all that are `seen` (..., 1), bool.
 
-    The place (B, 3) m, how far (B, 1) m it is from them at most, and whether (B, 1) it is one: two are seen, and they
-    are not nearly parallel. Least squares of the distances (Hartley and Sturm, Triangulation, 1997, section 5.1).
+    The place (..., 3) m, how far (..., 1) m it is from them at most, and whether (..., 1) it is one: two are seen, and
+    they are not nearly parallel. Least squares of the distances (Hartley and Sturm, Triangulation, 1997, section 5.1).
     """
-    eye = torch.eye(3, device=rays[0][0].device)
-    square, right, lines = torch.zeros_like(eye), torch.zeros_like(eye[:, :1]), []
-    for (ray, begin), known in zip(rays, seen):
-        ray = F.normalize(ray, dim=-1)
-        aside = eye - ray[:, :, None] * ray[:, None, :]
-        square = square + aside * known[..., None]
-        right = right + (aside @ begin[..., None]) * known[..., None]
-        lines.append((aside, begin))
-    several = torch.stack(seen).sum(0) > 1
-    firm = several & (torch.linalg.det(square)[:, None] > FLAT)
-    place = torch.linalg.solve(torch.where(firm[..., None], square, eye), right)[..., 0]
-    gaps = [(aside @ (place - begin)[..., None])[..., 0].norm(dim=-1, keepdim=True) * known
-            for (aside, begin), known in zip(lines, seen)]
-    return place, torch.stack(gaps).amax(0), firm
+    eye, known = torch.eye(3, device=rays[0][0].device), torch.stack(seen)
+    ray, begin = torch.stack([F.normalize(r, dim=-1) for r, _ in rays])[..., None], torch.stack([b for _, b in rays])
+    aside = eye - ray * ray.mT  # (cameras, ..., 3, 3), what a ray leaves of a vector
+    square, right = (aside * known[..., None]).sum(0), (aside @ (begin * known)[..., None]).sum(0)
+    firm = (known.sum(0) > 1) & (determinant(square)[..., None] > FLAT)
+    place = solve(torch.where(firm[..., None], square, eye), right)[..., 0]
+    gaps = (aside @ (place - begin)[..., None])[..., 0].norm(dim=-1, keepdim=True) * known
+    return place, gaps.amax(0), firm

@@ -36,7 +36,7 @@ def test_sampling_a_map_of_coordinates_gives_the_coordinates():
     u, v = heatmaps.centres(16, 16)
     grid = torch.stack(torch.broadcast_tensors(u[None, :], v[:, None]))[None]
     uv = torch.tensor([[0.37, 0.61]])
-    assert torch.allclose(heatmaps.sample(grid, uv), uv, atol=1e-4)
+    assert torch.allclose(heatmaps.sample(grid, uv[None]), uv[None], atol=1e-4)
 
 
 def test_the_position_is_differentiable():

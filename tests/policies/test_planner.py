@@ -106,7 +106,8 @@ def test_the_default_is_what_shipped_checkpoints_were_trained_as():
         policy = checkpoint.load(name)
         assert not [k for k in policy.state_dict() if k.startswith("heads.") and not k.split(".")[1].isdigit()]
         q, words = torch.randn(5, 6) * 0.4, torch.randn(5, 64)
-        now = policy.now(torch.randn(5, 6) * 0.2, torch.randn(5, 2), torch.rand(5, 1), q, torch.randn(5, 6), words, 0)
+        now = policy.now(torch.randn(5, 6) * 0.2, torch.randn(5, 2), torch.rand(5, 1), q, policy.body(q, 0),
+                         torch.randn(5, 6), words, 0)
         with torch.inference_mode():
             posture, place = policy.heads(now)
             raw = torch.stack([head(now.x) for head in policy.heads]).unflatten(-1, (policy.horizon, -1))

@@ -21,33 +21,33 @@ WRIST = matrix(np.array([0.03, 0.0, 0.05]), np.diag([1.0, -1.0, -1.0]), 0.7)
 BUILD = Build("", (0.0,), (1.0,), (), (FRONT, WRIST), (False, True))
 
 
-@pytest.fixture
-def eyes():
-    return Sight(("front", "wrist"), (BUILD,))
+@pytest.fixture(params=[False, True])
+def eyes(request):
+    return Sight(("front", "wrist"), (BUILD,), request.param)
 
 
 def scene(eyes, n=40, seed=0):
-    """Places (n, 3) m, what both cameras see of them, and the arm above them."""
+    """Places (n, 3) m, what both cameras see of them, one at a time, and the arm above them."""
     rng = np.random.default_rng(seed)
     xyz = torch.tensor(np.c_[rng.uniform(0.15, 0.3, n), rng.uniform(-0.1, 0.1, n), rng.uniform(0, 0.05, n)]).float()
     body = Body(torch.zeros(n, 2), torch.eye(3).expand(n, 3, 3), xyz + torch.tensor([0.0, 0.02, 0.15]))
-    return xyz, [view.project(0, xyz, body.turn, body.tip) for view in eyes.named().values()], body
+    return xyz, [view.project(0, xyz, body.turn, body.tip)[:, None] for view in eyes.named().values()], body
 
 
 def test_pixels_are_set_right_and_what_is_not_seen_is_nothing(eyes):
     _, uv, _ = scene(eyes, 3)
-    sure = [torch.tensor([0.9, 0.9, 0.1]), torch.tensor([0.2, 0.8, 0.9])]
+    sure = [torch.tensor([[0.9], [0.9], [0.1]]), torch.tensor([[0.2], [0.8], [0.9]])]
     off = {"front": torch.tensor([[0.05, -0.02, 1.0]]).expand(3, 3)}
-    px = eyes.pixels(uv, sure, off)
-    assert torch.allclose(px[0, :2] / 2 + 0.5, uv[0][0] - torch.tensor([0.05, -0.02])) and px[0, 2] == 1
+    px = eyes.pixels(uv, sure, off)[:, 0]
+    assert torch.allclose(px[0, :2] / 2 + 0.5, uv[0][0, 0] - torch.tensor([0.05, -0.02])) and px[0, 2] == 1
     assert px[0, 3:].tolist() == [0, 0, -1] and px[2, :3].tolist() == [0, 0, -1]
-    assert torch.allclose(px[1, 3:5] / 2 + 0.5, uv[1][1]) and px[1, 5] == 1
+    assert torch.allclose(px[1, 3:5] / 2 + 0.5, uv[1][1, 0]) and px[1, 5] == 1
 
 
 def test_two_cameras_that_point_at_one_place_both_see_it(eyes):
     _, uv, body = scene(eyes)
-    n, full = len(uv[0]), torch.full((len(uv[0]),), 0.9)
-    low, none = torch.full((n,), 0.02), {}
+    n, full = len(uv[0]), torch.full((len(uv[0]), 1), 0.9)
+    low, none = torch.full((n, 1), 0.02), {}
     both = eyes.agreed(uv, [full, low], [full, full], none, body, 0)
     assert bool((torch.stack(both) == 1).all())
     for sure, mass, seen in (([low, low], [full, full], uv),  # neither is sure
@@ -59,23 +59,36 @@ def test_two_cameras_that_point_at_one_place_both_see_it(eyes):
 
 def test_a_camera_that_was_pushed_aside_agrees_once_it_is_set_right(eyes):
     _, uv, body = scene(eyes)
-    full, low = torch.full((len(uv[0]),), 0.9), torch.full((len(uv[0]),), 0.1)
+    full, low = torch.full((len(uv[0]), 1), 0.9), torch.full((len(uv[0]), 1), 0.1)
     off = torch.tensor([[0.12, 0.0, 1.0]]).expand(len(low), 3)
-    pushed, sure, mass = [uv[0] + off[:, :2], uv[1]], [full, low], [full, full]
+    pushed, sure, mass = [uv[0] + off[:, None, :2], uv[1]], [full, low], [full, full]
     assert torch.equal(eyes.agreed(pushed, sure, mass, {}, body, 0)[1], low)
     assert bool((eyes.agreed(pushed, sure, mass, {"front": off}, body, 0)[1] == 1).all())
 
 
-@pytest.mark.parametrize("crosses", [False, True])
-def test_a_place_is_a_mix_of_what_rays_say(eyes, crosses):
+def test_a_place_is_a_mix_of_what_rays_say(eyes):
     xyz, uv, body = scene(eyes)
-    place, sure = Place(2, 2, 0, 0, crosses), [torch.ones(len(xyz))] * 2
+    place, sure = Place(2, 2, 0, 0, eyes.crosses), [torch.ones(len(xyz), 1)] * 2
     with torch.no_grad():
         place.last.weight.zero_()
         place.last.bias.zero_()
         place.last.bias[-1] = 30.0  # the last way there is: where rays cross, or the wrist camera's ray
-        found = place.find(eyes, eyes.pixels(uv, sure, {}), {}, body, 0)
-        blind = place.find(eyes, eyes.pixels(uv, [0 * s for s in sure], {}), {}, body, 0)
-    miss = (found - xyz).norm(dim=-1)
-    assert float(miss.max()) < 1e-3 if crosses else float(miss[(xyz[:, 2] - sight.LEVEL).abs() < 1e-3].sum()) < 1e-2
+        found, blind = (place.find(eyes.met(eyes.pixels(uv, some, {}), body, 0), {}, body)[:, 0]
+                        for some in (sure, [0 * s for s in sure]))
+    miss, level = (found - xyz).norm(dim=-1), (xyz[:, 2] - sight.LEVEL).abs() < 1e-3
+    assert float(miss.max()) < 1e-3 if eyes.crosses else float(miss[level].sum()) < 1e-2
     assert torch.allclose(blind, body.tip)  # nothing is seen: it can only be said where the tool is
+
+
+def test_things_are_placed_together_as_one_by_one(eyes):
+    _, uv, body = scene(eyes)
+    place, sure = Place(2, 2, 0, 0, eyes.crosses), [torch.ones(len(body.tip), 2), torch.ones(len(body.tip), 2)]
+    both = [torch.cat([p, p + 0.05], 1) for p in uv]
+    sure[1][::3, 1] = 0.0
+    with torch.no_grad():
+        met = eyes.met(eyes.pixels(both, sure, {}), body, 0)
+        together = place.find(met, {}, body)
+        for k in range(2):
+            one = eyes.pixels([p[:, k : k + 1] for p in both], [s[:, k : k + 1] for s in sure], {})
+            assert torch.allclose(place.find(eyes.met(one, body, 0), {}, body), together[:, k : k + 1], atol=1e-6)
+            assert torch.allclose(place.find(met.of(slice(k, k + 1)), {}, body), together[:, k : k + 1], atol=1e-6)
