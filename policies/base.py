@@ -112,9 +112,10 @@ class ChunkPolicy(nn.Module):
         return Chunk(obs.stamp + dt, dt, chunk[0].double().cpu().numpy(), float(confidence[0]), info)
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """Labels of the data, without `aux.`, that it learns from beyond those that every dataset must have."""
-        return ()
+    def needs(self) -> Mapping[str, str]:
+        """Labels of the data, without `aux.`, that it learns from beyond those that every dataset must have; and of
+        each the setting by which it does without."""
+        return {}
 
     @property
     def spare(self) -> tuple[str, ...]:

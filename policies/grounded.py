@@ -76,14 +76,15 @@ class Grounded(ChunkPolicy):
         self.seen = nn.ModuleDict({c: MLP(summary + 2 * width + 2, 64, len(THINGS), 1) for c in features.cameras})
         builds, pixels = features.builds, 3 * cameras
         carried = [c for k, c in enumerate(features.cameras) if any(b.carried[k] for b in builds)]
-        marked = [c for c in features.cameras if recalibrate and c not in carried]
-        still, marked = len(marked), marked + carried * recalibrate_carried
-        self.tool = nn.ModuleDict({c: Reference(width, summary) for c in marked})
+        still = [c for c in features.cameras if c not in carried] * recalibrate
+        bent = carried * recalibrate_carried
+        self.marked = dict.fromkeys(still, "recalibrate") | dict.fromkeys(bent, "recalibrate_carried")
+        self.tool = nn.ModuleDict({c: Reference(width, summary) for c in self.marked})
         body = 3 * joints + 12 + (len(builds) if len(builds) > 1 else 0)
         looks = cameras * (summary + 2 * width)
         self.chain = ByArm(Chain(b.chain) for b in builds)
         self.sight = Sight(features.cameras, builds, triangulate)
-        self.place = nn.ModuleDict({t: Place(body, cameras, still, len(marked) - still, triangulate) for t in THINGS})
+        self.place = nn.ModuleDict({t: Place(body, cameras, len(still), len(bent), triangulate) for t in THINGS})
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
         size_in = 6 + 9 + 2 + 1 + body + joints + words
@@ -232,8 +233,8 @@ class Grounded(ChunkPolicy):
         return self._blinded(out, generator) if self.blind > 0.0 and len(self.eyes) > 1 else out
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        return tuple(f"tool_px.{camera}" for camera in self.tool)
+    def needs(self) -> Mapping[str, str]:
+        return {f"tool_px.{camera}": f"policy.{setting}=false" for camera, setting in self.marked.items()}
 
     @property
     def spare(self) -> tuple[str, ...]:

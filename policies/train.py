@@ -101,10 +101,9 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     if base is not None:
         features = finetune.widen(base.features, features)
     policy: ChunkPolicy = registry.build("policy", config["policy"], features=features)
-    if lost := next((name for name in policy.needs if name not in data.aux), None):
-        raise DataError(f"{data.path} has no column aux.{lost}, which policy.recalibrate=true learns from; "
-                        "generate the data anew, or train with policy.recalibrate=false "
-                        "policy.recalibrate_carried=false")
+    if lost := {name: without for name, without in policy.needs.items() if name not in data.aux}:
+        raise DataError(f"{data.path} has no column aux.{next(iter(lost))}, which the policy learns from; "
+                        f"generate the data anew, or train with {' '.join(dict.fromkeys(lost.values()))}")
     if base is not None:
         finetune.graft(policy, base)
     if config["rollouts_every"] > 0:

@@ -73,13 +73,17 @@ def test_still_cameras_and_carried_ones_are_set_right_as_asked(tmp_path, toy):
     still = [c for c, carried in zip(features.cameras, features.carried) if not carried]
     carried = [c for c in features.cameras if c not in still]
     assert list(run.policy.tool) == still + carried
-    assert run.policy.needs == tuple(f"tool_px.{c}" for c in still + carried)
+    assert run.policy.needs == {f"tool_px.{c}": f"policy.recalibrate{'_carried' * (c in carried)}=false"
+                                for c in still + carried}
     for option, left in (("recalibrate", carried), ("recalibrate_carried", still)):
         assert list(train.prepare(settings(tmp_path / option, f"policy.{option}=false"), toy).policy.tool) == left
 
 
 def test_data_without_the_tool_in_the_picture_are_refused(tmp_path, toy):
     del toy.aux["tool_px.front"]
-    with pytest.raises(DataError, match=r"no column aux.tool_px.front, .*policy.recalibrate=false"):
+    with pytest.raises(DataError, match=r"no column aux.tool_px.front, .*with policy.recalibrate=false$"):
+        train.prepare(settings(tmp_path / "run"), toy)
+    del toy.aux["tool_px.wrist"]
+    with pytest.raises(DataError, match=r"with policy.recalibrate=false$"):  # once: both of the toy's stand still
         train.prepare(settings(tmp_path / "run"), toy)
     assert not (tmp_path / "run").exists()
