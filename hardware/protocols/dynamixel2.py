@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from hardware.protocols import messages
+from hardware.protocols import framing, messages
 from hardware.protocols.messages import BROADCAST, Damage, Op, Reply
 from robot.errors import BusError
 
@@ -72,58 +72,12 @@ class Packet(NamedTuple):
     body: bytes
 
 
-class Framer:
-    """Finds packets in a byte stream; the search goes on one byte after a header that fails."""
+class Framer(framing.Framer[Packet]):
+    """Finds packets in a byte stream."""
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[Packet | Damage]:
-        self._buffer += data
-        return self._scan(final=False)
-
-    def flush(self) -> list[Packet | Damage]:
-        return self._scan(final=True)
-
-    def _scan(self, final: bool) -> list[Packet | Damage]:
-        out: list[Packet | Damage] = []
-        buffer, at, lost, why, who = self._buffer, 0, 0, "noise", -1
-        while True:
-            head = buffer.find(HEADER, at)
-            if head < 0:
-                at = len(buffer) if final else max(at, _tail(buffer))
-                break
-            at = head
-            size = self._size(head)
-            if size < 0:
-                at = head + 1
-                continue
-            if size == 0 or head + size > len(buffer):
-                if not final:
-                    break
-                why, who = "incomplete", buffer[head + 4] if head + 4 < len(buffer) else -1
-                at = head + 1
-                continue
-            packet = bytes(buffer[head : head + size])
-            if crc(packet[:-2]) != int.from_bytes(packet[-2:], "little"):
-                why, who = "CRC", packet[4]
-                at = head + 1
-                continue
-            if head > lost:
-                out.append(Damage(why, bytes(buffer[lost:head]), who))
-                why, who = "noise", -1
-            at = lost = head + size
-            inner = packet[7:-2]
-            if packet[4] != BROADCAST or inner[0] != STATUS:  # what several servos say together is not stuffed
-                inner = inner.replace(HEADER + b"\xfd", HEADER)
-            out.append(Packet(packet[4], inner[0], inner[1:]))
-        if at > lost:
-            out.append(Damage(why, bytes(buffer[lost:at]), who))
-        del buffer[:at]
-        return out
+    header, sender, check = HEADER, 4, "CRC"
 
     def _size(self, head: int) -> int:
-        """Bytes of the packet that starts at `head`: 0 when more must come to tell, -1 when it is none."""
         buffer = self._buffer
         known = len(buffer) - head
         if known > 3 and buffer[head + 3] != 0:
@@ -135,13 +89,14 @@ class Framer:
         length = buffer[head + 5] | buffer[head + 6] << 8
         return length + 7 if 3 <= length <= LARGEST else -1
 
+    def _whole(self, frame: bytes) -> bool:
+        return crc(frame[:-2]) == int.from_bytes(frame[-2:], "little")
 
-def _tail(buffer: bytearray) -> int:
-    """Where a header may be beginning at the end of `buffer`."""
-    for size in (2, 1):
-        if buffer.endswith(HEADER[:size]):
-            return len(buffer) - size
-    return len(buffer)
+    def _message(self, frame: bytes) -> Packet:
+        inner = frame[7:-2]
+        if frame[4] != BROADCAST or inner[0] != STATUS:  # what several servos say together is not stuffed
+            inner = inner.replace(HEADER + b"\xfd", HEADER)
+        return Packet(frame[4], inner[0], inner[1:])
 
 
 def encode(op: Op) -> bytes:

@@ -7,8 +7,9 @@ frame, and the search goes on one byte after a header that fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from typing import TypeVar
 
+from hardware.protocols import framing
 from hardware.protocols.messages import Damage
 
 HEADER = b"\xff\xff"
@@ -28,28 +29,24 @@ def pack(servo: int, code: int, body: bytes = b"") -> bytes:
     return HEADER + inner + bytes((checksum(inner),))
 
 
-class Framer(Generic[T]):
+class Framer(framing.Framer[T]):
     """Finds frames in a byte stream and makes messages of them. `expected` (id -> body bytes) rules out all others."""
 
+    header, sender = HEADER, 2
+
     def __init__(self, make: Make[T], expected: Mapping[int, int] | None = None, broadcast: bool = False) -> None:
+        super().__init__()
         self._make, self._expected = make, expected
         self._largest = 0xFE if broadcast else LARGEST_ID
-        self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[T | Damage]:
-        """The messages that have become complete, and what was none."""
         if self._expected is not None and not self._buffer:
-            whole = self._whole(data, self._expected)
+            whole = self._all_whole(data, self._expected)
             if whole is not None:
                 return whole
-        self._buffer += data
-        return self._scan(final=False)
+        return super().feed(data)
 
-    def flush(self) -> list[T | Damage]:
-        """The same, knowing that no more bytes come."""
-        return self._scan(final=True)
-
-    def _whole(self, data: bytes, expected: Mapping[int, int]) -> list[T | Damage] | None:
+    def _all_whole(self, data: bytes, expected: Mapping[int, int]) -> list[T | Damage] | None:
         """The short way for bytes that are nothing but whole expected frames, as nearly always; None for others."""
         out: list[T | Damage] = []
         at = 0
@@ -63,45 +60,7 @@ class Framer(Generic[T]):
             at = end
         return out if at == len(data) else None
 
-    def _scan(self, final: bool) -> list[T | Damage]:
-        out: list[T | Damage] = []
-        buffer, at, lost, why, who = self._buffer, 0, 0, "noise", -1
-        while True:
-            head = buffer.find(HEADER, at)
-            if head < 0:
-                at = max(at, len(buffer) - (not final and buffer.endswith(b"\xff")))
-                break
-            at = head
-            size = self._size(head)
-            if size < 0:
-                at = head + 1
-                continue
-            if size == 0 or head + size > len(buffer):
-                if not final:
-                    break
-                why, who = "incomplete", self._sender(head)
-                at = head + 1
-                continue
-            frame = bytes(buffer[head : head + size])
-            if checksum(frame[2:-1]) != frame[-1]:
-                why, who = "checksum", frame[2]
-                at = head + 1
-                continue
-            if head > lost:
-                out.append(Damage(why, bytes(buffer[lost:head]), who))
-                why, who = "noise", -1
-            at = lost = head + size
-            out.append(self._make(frame[2], frame[4], frame[5:-1]))
-        if at > lost:
-            out.append(Damage(why, bytes(buffer[lost:at]), who))
-        del buffer[:at]
-        return out
-
-    def _sender(self, head: int) -> int:
-        return self._buffer[head + 2] if head + 2 < len(self._buffer) else -1
-
     def _size(self, head: int) -> int:
-        """Bytes of the frame that starts at `head`: 0 when more must come to tell, -1 when it is none."""
         buffer = self._buffer
         if head + 2 >= len(buffer):
             return 0
@@ -114,3 +73,9 @@ class Framer(Generic[T]):
         if length < 2 or (self._expected is not None and length != self._expected[servo] + 2):
             return -1
         return length + 4
+
+    def _whole(self, frame: bytes) -> bool:
+        return checksum(frame[2:-1]) == frame[-1]
+
+    def _message(self, frame: bytes) -> T:
+        return self._make(frame[2], frame[4], frame[5:-1])

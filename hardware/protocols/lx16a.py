@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar
 
-from hardware.protocols import messages
+from hardware.protocols import framing, messages
 from hardware.protocols.envelope import checksum
 from hardware.protocols.messages import BROADCAST, Damage, Op, Reply
 from hardware.protocols.tables import Register, Sign, Table, build
@@ -34,43 +34,17 @@ def pack(servo: int, command: int, data: bytes = b"") -> bytes:
     return HEADER + inner + bytes((checksum(inner),))
 
 
-class _Framer:
+class _Framer(framing.Framer[messages.Other]):
     """Finds frames; `expected` (id -> data bytes) rules out all others. A frame as (id, command, data)."""
 
+    header, sender = HEADER, 2
+
     def __init__(self, expected: Mapping[int, int] | None = None) -> None:
-        self._expected, self._buffer = expected, bytearray()
+        super().__init__()
+        self._expected = expected
 
-    def scan(self, data: bytes, final: bool) -> list[messages.Other | Damage]:
-        self._buffer += data
-        out: list[messages.Other | Damage] = []
-        buffer, at, lost, why, who = self._buffer, 0, 0, "noise", -1
-        while (head := buffer.find(HEADER, at)) >= 0:
-            at = head
-            size = self._size(buffer[head + 2 : head + 4])
-            if size == 0 or (size > 0 and head + size > len(buffer)):
-                if not final:
-                    break
-                why, who = "incomplete", buffer[head + 2] if head + 2 < len(buffer) else -1
-            elif size > 0:
-                frame = bytes(buffer[head : head + size])
-                if checksum(frame[2:-1]) == frame[-1]:
-                    if head > lost:
-                        out.append(Damage(why, bytes(buffer[lost:head]), who))
-                    why, who = "noise", -1
-                    at = lost = head + size
-                    out.append(messages.Other(frame[2], frame[4], frame[5:-1]))
-                    continue
-                why, who = "checksum", frame[2]
-            at = head + 1
-        else:
-            at = max(at, len(buffer) - (not final and buffer.endswith(HEADER[:1])))
-        if at > lost:
-            out.append(Damage(why, bytes(buffer[lost:at]), who))
-        del buffer[:at]
-        return out
-
-    def _size(self, known: bytearray) -> int:
-        """Bytes of a frame from its id and length: 0 when more must come to tell, -1 when it is none."""
+    def _size(self, head: int) -> int:
+        known = self._buffer[head + 2 : head + 4]
         if known and (known[0] > BROADCAST if self._expected is None else known[0] not in self._expected):
             return -1
         if len(known) < 2:
@@ -81,16 +55,22 @@ class _Framer:
             return -1
         return known[1] + 3
 
+    def _whole(self, frame: bytes) -> bool:
+        return checksum(frame[2:-1]) == frame[-1]
+
+    def _message(self, frame: bytes) -> messages.Other:
+        return messages.Other(frame[2], frame[4], frame[5:-1])
+
 
 class _Replies:
     def __init__(self, expected: Mapping[int, int] | None, command: int) -> None:
         self._framer, self._command = _Framer(expected), command
 
     def feed(self, data: bytes) -> list[Reply | Damage]:
-        return [self._reply(x) for x in self._framer.scan(data, False)]
+        return [self._reply(x) for x in self._framer.feed(data)]
 
     def flush(self) -> list[Reply | Damage]:
-        return [self._reply(x) for x in self._framer.scan(b"", True)]
+        return [self._reply(x) for x in self._framer.flush()]
 
     def _reply(self, item: messages.Other | Damage) -> Reply | Damage:
         """An answer names the command that it answers: one that came late does not pass for another's."""
@@ -106,10 +86,10 @@ class _Requests:
         self._framer = _Framer()
 
     def feed(self, data: bytes) -> list[Op | Damage]:
-        return [decode(x) if isinstance(x, messages.Other) else x for x in self._framer.scan(data, False)]
+        return [decode(x) if isinstance(x, messages.Other) else x for x in self._framer.feed(data)]
 
     def flush(self) -> list[Op | Damage]:
-        return [decode(x) if isinstance(x, messages.Other) else x for x in self._framer.scan(b"", True)]
+        return [decode(x) if isinstance(x, messages.Other) else x for x in self._framer.flush()]
 
 
 def decode(frame: messages.Other) -> Op:
