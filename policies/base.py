@@ -39,7 +39,7 @@ class ChunkPolicy(nn.Module):
         self._instruction = ""
         self._last = False  # whether the weights stay as they are
         self._traced: Callable[[Inputs], Any] | None = None
-        self._words = torch.zeros(1, features.limit, dtype=torch.int64)
+        self._heard: Inputs | None = None  # what the instruction comes to
 
     # ------------------------------------------------------------ training
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -59,6 +59,10 @@ class ChunkPolicy(nn.Module):
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Chunks (B, H, J) rad, confidence (B,) and what a person may look at."""
         raise NotImplementedError
+
+    def hear(self, words: Tensor) -> Inputs:
+        """What `infer` is told of instructions (B, L) int64; of an episode's it is reckoned once."""
+        return {"words": words}
 
     def infer(self, inputs: Inputs) -> Any:
         """What `predict` makes its answer of: tensors, in tuples or dictionaries, of `inputs` alone."""
@@ -81,9 +85,14 @@ class ChunkPolicy(nn.Module):
     def reset(self, instruction: str) -> None:
         """Begin an episode. The first one of finished weights takes a second longer."""
         self._instruction = instruction
-        self._words = torch.from_numpy(self.features.encode(instruction))[None]
+        self._heard = self._told(instruction)
         if self._last and self._traced is None and self.arm is not None:
             self._traced = self._trace()
+
+    @torch.no_grad()
+    def _told(self, instruction: str) -> Inputs:
+        words = torch.from_numpy(self.features.encode(instruction))[None]
+        return self.hear(words.to(next(self.parameters()).device))
 
     def _trace(self) -> Callable[[Inputs], Any]:
         blank = {k: v.to(next(self.parameters()).device) for k, v in self._blank().items()}
@@ -100,7 +109,7 @@ class ChunkPolicy(nn.Module):
         """Inputs of the kind that `inputs` makes: nothing seen, every joint at its mean."""
         picture = torch.zeros((1, self.features.size, self.features.size, 3), dtype=torch.uint8)
         state = torch.tensor([self.features.q_mean], dtype=torch.float32)
-        return {"state": state, "effort": torch.zeros_like(state), "words": self._words,
+        return {"state": state, "effort": torch.zeros_like(state), **self._told(""),
                 **{f"images.{name}": picture for name in self.features.cameras}}
 
     @torch.inference_mode()
@@ -133,7 +142,8 @@ class ChunkPolicy(nn.Module):
             raise DataError(f"the policy was trained for {len(self.features.joints)} joints "
                             f"({', '.join(self.features.joints)}); this arm has {q.shape[0]}")
         effort = np.nan_to_num(np.asarray(obs.state.effort, np.float32))
-        out = {"state": torch.from_numpy(q)[None], "effort": torch.from_numpy(effort)[None], "words": self._words}
+        out = {"state": torch.from_numpy(q)[None], "effort": torch.from_numpy(effort)[None],
+               **(self._told("") if self._heard is None else self._heard)}
         for name in self.features.cameras:
             if name not in obs.frames and name in self.spare:
                 out[f"images.{name}"] = torch.zeros((1, self.features.size, self.features.size, 3), dtype=torch.uint8)

@@ -99,14 +99,18 @@ class Grounded(ChunkPolicy):
         self.register_buffer("q_std", std)
 
     # ------------------------------------------------------------ stages
-    def look(self, batch: Batch, words: Tensor) -> dict[str, Tensor]:
+    def hear(self, words: Tensor) -> dict[str, Tensor]:
+        """`said` (B, W), what is to be done, and with `match` what the things look like that are `asked` for."""
+        return {"said": self.language(words), **({"asked": self.names(words)} if self.names is not None else {})}
+
+    def look(self, batch: Batch, words: Tensor, asked: Tensor | None) -> dict[str, Tensor]:
         """Heatmap logits `map.<camera>` (B, 2, h, w), `seen.<camera>` logits (B, 2), positions and `looks`; of cameras
         that are set right by the tool `tool.<camera>` (B, h, w), `tool_uv.<camera>`, `tool_seen.<camera>` (B,) logits.
 
         Pictures are uint8 (B, H, W, 3), or floats (B, 3, H, W) that were prepared already.
         """
         out: dict[str, Tensor] = {}
-        looks, asked = [], self.names(batch["words"]) if self.names is not None else None
+        looks = []
         for camera, eye in self.eyes.items():
             rgb = batch[f"images.{camera}"]
             rgb = pictures(batch, camera) if rgb.dtype == torch.uint8 else rgb
@@ -192,7 +196,7 @@ class Grounded(ChunkPolicy):
         if "names" in frames:
             frames["words"] = misheard(frames["words"], frames["names"], generator)
         words = self.language(frames["words"], generator)
-        seen = self.look(frames, words)
+        seen = self.look(frames, words, self.names(frames["words"]) if self.names is not None else None)
         losses = self._grounding_losses(seen, frames)
         if self.names is not None and "names" in frames:
             losses["names"] = self._name_loss(self.names.of(frames["names"]), seen, frames)
@@ -337,8 +341,9 @@ class Grounded(ChunkPolicy):
     # ------------------------------------------------------------ running
     def infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
-        words, arm = self.language(inputs["words"]), self._arm(inputs)
-        seen = self.look(inputs, words)
+        heard = inputs if "said" in inputs else self.hear(inputs["words"])
+        words, arm = heard["said"], self._arm(inputs)
+        seen = self.look(inputs, words, heard.get("asked"))
         body = self.body(inputs["state"], arm)
         found = self.locate(seen, body, arm)
         seen |= {f"off.{camera}": shift for camera, shift in found.off.items()}
