@@ -66,7 +66,7 @@ class Grounded(ChunkPolicy):
         super().__init__(features, horizon, arguments)
         self.meaning = f"action={action}, loss={'flow' if loss == 'flow' else 'l1 or l2'}"
         self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
-        self.augmentation, self.apart, self.blind, self.crosses = augmentation, apart, blind, triangulate
+        self.augmentation, self.apart, self.blind = augmentation, apart, blind
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
         self.language = Language(len(features.words), words)
@@ -152,7 +152,7 @@ class Grounded(ChunkPolicy):
                              {c: torch.sigmoid(seen[f"tool_seen.{c}"]) for c in self.tool}, body, arm)
         uv = [seen[f"uv.{c}"] for c in self.eyes]
         sure = [torch.sigmoid(seen[f"seen.{c}"]) for c in self.eyes]
-        if self.crosses and not self.training:
+        if self.sight.crosses and not self.training:
             sure = self.sight.agreed(uv, sure, [seen[f"mass.{c}"] for c in self.eyes], off, body, arm)
         pixels = self.sight.pixels(uv, sure, off)
         *rough, alone = self._places(pixels, off, body, arm)
