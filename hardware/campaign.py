@@ -30,8 +30,7 @@ from robot.workers import each
 
 RUNS, RESULT, PAGE, TABLE = "runs.jsonl", "campaign.json", "campaign.html", "campaign.md"
 STRETCH = 0.25  # h of fault-free work that make one run
-SAME = ("arm", "task", "checkpoint", "replan", "expert", "randomization", "seed", "rate", "latency", "seconds",
-        "limits", "watchdog")
+FREE = ("out", "faults", "runs", "pairs", "hours", "workers", "debug")  # may differ in a continuation
 
 _shop: Workshop | None = None  # of a worker process
 
@@ -54,7 +53,7 @@ def main(config: dict[str, Any]) -> int:
     """Run what is missing, then report; 0 when every target holds."""
     jobs = plan(config)
     out = output.claim(config["out"], "campaign", config, resume=True)
-    _refuse_another(out, config)
+    output.agree(out, config, FREE)
     done = read(out / RUNS)
     missing = [job for job in jobs if job.key not in done]
     console = Console()
@@ -105,16 +104,6 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         row = json.loads(line)
         done[row.pop("key")] = row
     return done
-
-
-def _refuse_another(out: Path, config: Mapping[str, Any]) -> None:
-    import yaml
-
-    held = yaml.safe_load((out / output.CONFIG).read_text())
-    for key in SAME:
-        if held.get(key) != config.get(key):
-            raise ConfigError(f"{out} holds a campaign with {key}={held.get(key)}, not {config.get(key)}; "
-                              f"choose another out=")
 
 
 # ---------------------------------------------------------------- running

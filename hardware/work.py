@@ -29,8 +29,7 @@ from robot.errors import ArmError, ConfigError
 from robot.interfaces import Mode
 
 LOG_FILE, RESULT, PAGE = "pieces.jsonl", "work.json", "work.html"
-SAME = ("arm", "task", "checkpoint", "replan", "expert", "randomization", "seed", "rate", "latency", "seconds",
-        "faults", "faults_per_hour", "repair", "hours", "watchdog")
+FREE = ("out", "job", "limits", "debug")  # may differ in a continuation
 AMBIENT = 25.0  # °C
 COOLING = 315.0  # s, in which a motor that does nothing loses most of its heat
 STOPPED = ("parked", "limp", "rescued", "lost", "refused")
@@ -65,7 +64,7 @@ def main(config: dict[str, Any]) -> int:
         raise ConfigError("hours= must be more than 0, faults_per_hour= at least 0")
     chosen(list(config["faults"]))
     out = output.claim(config["out"], "work", config, resume=True)
-    _refuse_another(out, config)
+    output.agree(out, config, FREE)
     pieces = [Piece(**row) for row in read(out / LOG_FILE).values()]
     console = Console()
     if pieces:
@@ -86,16 +85,6 @@ def _with_job(config: Mapping[str, Any]) -> dict[str, Any]:
         return dict(config)
     registry.get("task", str(config["job"]))
     return {**config, "task": {registry.OPTION_KEY: str(config["job"])}}
-
-
-def _refuse_another(out: Path, config: Mapping[str, Any]) -> None:
-    import yaml
-
-    held = yaml.safe_load((out / output.CONFIG).read_text())
-    for key in SAME:
-        if held.get(key) != config.get(key):
-            raise ConfigError(f"{out} holds a shift with {key}={held.get(key)}, not {config.get(key)}; "
-                              f"choose another out=")
 
 
 def _shift(config: Mapping[str, Any], out: Path, pieces: list[Piece]) -> list[Piece]:

@@ -71,7 +71,7 @@ def agree(folder: Path, config: Mapping[str, Any], free: Sequence[str]) -> None:
     for key, value in config.items():
         if key not in free and before.get(key) != value:
             raise DataError(f"the run in {folder} had {key}={before.get(key)}, not {value}; "
-                            "resume needs the same settings")
+                            "go on with the same settings, or choose another out=")
 
 
 def abandon() -> None:

@@ -16,7 +16,7 @@ from hardware.campaign_cases import CASES
 from hardware.campaign_table import summary
 from hardware.lab import Workshop
 from robot import config
-from robot.errors import ConfigError
+from robot.errors import ConfigError, DataError
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_a_shift_that_was_cut_off_ends_as_it_would_have(tmp_path, whole):
     result = json.loads((cut / work.RESULT).read_text())
     assert result == json.loads((whole / work.RESULT).read_text())
     assert result["pieces"] == len(lines) and result["energy_kwh"] > 0.0 and result["injected"] > 0
-    with pytest.raises(ConfigError, match="hours"):
+    with pytest.raises(DataError, match=r"had hours=.*another out="):
         work.main(shift(cut, "hours=1"))
 
 
