@@ -45,8 +45,9 @@ class ChunkPolicy(nn.Module):
     def forward(self, frames: Batch, rows: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Named losses (scalars, already weighted) of picture samples `frames` and pictureless `rows`.
 
-        Keys are those of `TrainingData.batch`, plus `words` (B, L) int64, `tool` (B, H, 3) m, the actions' places, and
-        for pictures `names` (B, S, L) int64 where data have them, and `arm` (B,) int64 where there are several.
+        Keys are those of `TrainingData.batch`, plus `words` (B, L) int64, which of them are `pointed` at target and
+        goal (B, L, 2) bool, `tool` (B, H, 3) m, the actions' places, for pictures `names` (B, S, L) int64 where data
+        have them, and `arm` (B,) int64 where there are several.
         Whatever is random comes from `generator` alone: shares of a batch may run side by side.
         """
         raise NotImplementedError

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from policies.data import TrainingData
-from policies.features import Features
+from policies.features import Features, tokenize
 
 WORDS, NEAR = "things_words", 0.02
 LONGEST = 4  # words of a name
@@ -51,6 +51,7 @@ class Things:
                 continue
             text, slot = asked
             batch["words"][row] = torch.from_numpy(self.features.encode(text))
+            batch["pointed"][row, :, 0] = torch.from_numpy(self._within(text, self.names[episode][slot]))
             for camera in self.features.cameras:
                 place = self.data.aux[f"things_px.{camera}"][index].reshape(-1, 3)[slot]
                 batch[f"aux.target_px.{camera}"][row] = torch.from_numpy(place)
@@ -59,13 +60,42 @@ class Things:
 
     def _other(self, index: int, names: list[str], text: str, rng: np.random.Generator) -> tuple[str, int] | None:
         """Another thing that could be asked for in frame `index`: the instruction, and the thing's slot."""
+        own = self._own(index, names, text)
+        others = [k for k, name in enumerate(names) if name and name not in text and names.count(name) == 1]
+        if own is None or not others:
+            return None
+        slot = int(rng.choice(others))
+        return text.replace(names[own], names[slot], 1), slot
+
+    def _own(self, index: int, names: list[str], text: str) -> int | None:
+        """The slot of the thing that frame `index` is asked for, where that is clear."""
         camera = self.features.cameras[0]
         places = self.data.aux[f"things_px.{camera}"][index].reshape(-1, 3)
         target = self.data.aux[f"target_px.{camera}"][index]
         own = [k for k, name in enumerate(names) if name and name in text
                and np.abs(places[k, :2] - target[:2]).max() < NEAR]
-        others = [k for k, name in enumerate(names) if name and name not in text and names.count(name) == 1]
-        if len(own) != 1 or not others:
-            return None
-        slot = int(rng.choice(others))
-        return text.replace(names[own[0]], names[slot], 1), slot
+        return own[0] if len(own) == 1 else None
+
+    def pointed(self) -> Tensor:
+        """(E, L, 2) bool: which words of each episode's instruction name the target, and which the goal.
+
+        The goal's are the name of the one other thing that is named, if there is one; none of either where it is not
+        clear which they are.
+        """
+        out = np.zeros((self.data.episodes, self.features.limit, 2), bool)
+        for episode, names in enumerate(self.names):
+            text = self.data.instructions[episode]
+            own = self._own(int(self.data.start[episode]), names, text)
+            said = [k for k, name in enumerate(names) if name and names.count(name) == 1 and name in text]
+            if own in said and len(said) <= 2:
+                out[episode, :, 0] = self._within(text, names[own])
+                for other in set(said) - {own}:
+                    out[episode, :, 1] = self._within(text, names[other])
+        return torch.from_numpy(out)
+
+    def _within(self, text: str, name: str) -> np.ndarray:
+        """(L,) bool: the words of `text` that are `name`, where it comes first."""
+        said, words = tokenize(text)[: self.features.limit], tokenize(name)
+        begin = next((k for k in range(len(said)) if said[k : k + len(words)] == words), len(said))
+        place = np.arange(self.features.limit)
+        return (begin <= place) & (place < min(begin + len(words), len(said)))

@@ -63,9 +63,19 @@ class Names(nn.Module):
 
     def forward(self, words: Tensor) -> Tensor:
         """(B, `things`, `size`): the looks of the things that instructions (B, L) ask for."""
+        return self._weights(words).softmax(1).transpose(1, 2) @ self.look(_known(words))
+
+    def _weights(self, words: Tensor) -> Tensor:
+        """(B, L, `things`) logits: how much each word names each thing."""
         words = _known(words)
-        weights = self.point(self.gru(self.embed(words))[0]).masked_fill((words == PAD)[..., None], -1e4).softmax(1)
-        return weights.transpose(1, 2) @ self.look(words)
+        return self.point(self.gru(self.embed(words))[0]).masked_fill((words == PAD)[..., None], -1e4)
+
+    def loss(self, words: Tensor, pointed: Tensor) -> Tensor:
+        """Cross-entropy of what words (B, L) point at with what they are said to, `pointed` (B, L, `things`) bool."""
+        truth = (pointed & (_known(words) != PAD)[..., None]).float()
+        count = truth.sum(1)
+        each = -(truth * self._weights(words).log_softmax(1)).sum(1) / count.clamp(min=1)
+        return each.sum() / (count > 0).sum().clamp(min=1)
 
     def of(self, names: Tensor) -> Tensor:
         """(…, `size`): the looks of things of these `names` (…, L), which are nothing but names."""

@@ -200,6 +200,7 @@ class Grounded(ChunkPolicy):
         losses = self._grounding_losses(seen, frames)
         if self.names is not None and "names" in frames:
             losses["names"] = self._name_loss(self.names.of(frames["names"]), seen, frames)
+            losses["point"] = self.names.loss(frames["words"], frames["pointed"])
         calm = slice(self._warped(frames), None)
         seen, words = {k: v[calm] for k, v in seen.items()}, words[calm]
         frames = {k: v[calm] for k, v in frames.items()}
@@ -321,7 +322,8 @@ class Grounded(ChunkPolicy):
         px = self.sight.pixels([x[..., :2] + MISSES * normal(n, len(THINGS), 2) for x in labels.values()],
                                [x[..., 2] for x in labels.values()], off)
         *rough, _ = self._places(px, off, body, arm)
-        words = self.language(misheard(rows["words"], None, generator), generator).detach()
+        heard = misheard(rows["words"], None, generator)
+        words = self.language(heard, generator).detach()
         spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
         places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)
         shake = torch.cat([normal(n, q.shape[1] - 1), 0.5 * normal(n, 1)], -1)
@@ -330,7 +332,8 @@ class Grounded(ChunkPolicy):
         now = self.now(places, rows["aux.yaw"] + 0.1 * normal(n, 2), held, moved, self.body(moved, arm),
                        rows["effort"] + 0.02 * normal(*q.shape), words, arm)
         truth = {f"aux.{t}_xyz": where[t] for t in THINGS}
-        return {"place": _metres(torch.cat(rough, -1), truth), **self.heads.losses(now, rows, generator)}
+        named = {"point_rows": self.names.loss(heard, rows["pointed"])} if self.names is not None else {}
+        return {"place": _metres(torch.cat(rough, -1), truth), **named, **self.heads.losses(now, rows, generator)}
 
     def _mistaken(self, label: Tensor, generator: torch.Generator, share: float = 0.02) -> Tensor:
         """Labels (B, 3) as eyes would give them: a few point somewhere else."""

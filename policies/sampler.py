@@ -36,6 +36,7 @@ class Sampler:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "things", Things(self.data, self.features))
+        object.__setattr__(self, "_pointed", self.things.pointed())
         words = np.stack([self.features.encode(text) for text in self.data.instructions])
         object.__setattr__(self, "_words", torch.from_numpy(words))
         frames = self.data.frames(self.episodes)
@@ -64,7 +65,8 @@ class Sampler:
         return seen, self.gather(rng.choice(frames, self.rows, p=odds), pictures=False)
 
     def gather(self, index: NDArray[np.int64], pictures: bool = True) -> Batch:
-        """Frames `index` as a batch, with the words of their instructions and the tool's places (B, H, 3) m.
+        """Frames `index` as a batch, with the words of their instructions, which of them are `pointed` at target and
+        goal (B, L, 2), bool, and the tool's places (B, H, 3) m.
 
         Of several arms, `arm` (B,) is the number of each frame's one. Pictures come with the names (B, S, L) of the S
         things that `aux.things_px` points at, where data have them.
@@ -84,6 +86,7 @@ class Sampler:
         out["index"] = torch.from_numpy(np.asarray(index, np.int64))
         out["tool"] = torch.from_numpy(self._tool.chunks(index, self.horizon)[0])  # type: ignore[attr-defined]
         out["words"] = self._words[torch.from_numpy(data.episode[index])]  # type: ignore[attr-defined]
+        out["pointed"] = self._pointed[torch.from_numpy(data.episode[index])]  # type: ignore[attr-defined]
         return out
 
     def sweep(self, count: int) -> list[Batch]:

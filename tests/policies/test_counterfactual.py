@@ -32,6 +32,36 @@ def test_the_first_part_of_a_batch_is_asked_for_another_thing(toy, sampler):
             assert np.allclose(batch[f"aux.target_px.{camera}"][row], expected)
 
 
+def told(sampler, batch, row, column):
+    """The words of a sample that are pointed at."""
+    vocabulary = sampler.features.words
+    return " ".join(vocabulary[w] for w, is_it in zip(batch["words"][row], batch["pointed"][row, :, column]) if is_it)
+
+
+def test_which_words_name_the_target_is_known_also_when_another_thing_is_asked_for(toy, sampler):
+    batch, rows = sampler.step(3)
+    for row, index in enumerate(batch["index"].tolist()):
+        names = sampler.things.names[int(toy.episode[index])]
+        assert told(sampler, batch, row, 0) == names[row < 4] and not batch["pointed"][row, :, 1].any()
+    assert rows["pointed"].shape == (4, sampler.features.limit, 2) and bool(rows["pointed"][..., 0].any(1).all())
+
+
+@pytest.mark.parametrize(("text", "target", "goal"), [
+    ("put the {0} on the {1}", True, True), ("onto the {1} with the {0}", True, True),
+    ("now the {0}, the {0}", True, False), ("tidy up", False, False),
+    ("put the {1} there", False, False),  # which is not where the target is
+])
+def test_the_one_other_thing_that_is_named_is_the_goal(toy, sampler, text, target, goal):
+    names = sampler.things.names[0]
+    said = [text.format(*names), *toy.instructions[1:]]
+    data = dataclasses.replace(toy, instructions=said)
+    made = Sampler(data, describe(data, ("front", "wrist"), np.arange(12), so101()), np.arange(12), 8, 0, 8, 4)
+    batch = made.gather(toy.start[:1])
+    assert told(made, batch, 0, 0) == (names[0] if target else "")
+    assert told(made, batch, 0, 1) == (names[1] if goal else "")
+    assert int(batch["pointed"][0, :, 0].sum()) == 2 * target  # where it is said first
+
+
 def test_the_dataset_itself_is_not_changed(toy, sampler):
     before = {k: v.copy() for k, v in toy.aux.items()}
     for step in range(3):
@@ -50,6 +80,7 @@ def test_a_scene_with_nothing_else_to_ask_for_stays_as_it_is(toy, sampler):
 def test_data_without_such_labels_is_fine(toy, sampler):
     plain = dataclasses.replace(toy, aux={k: v for k, v in toy.aux.items() if not k.startswith("things")})
     assert Things(plain, sampler.features).swap(sampler.gather(np.arange(5)), 5, np.random.default_rng(0)) == 0
+    assert not Things(plain, sampler.features).pointed().any()
 
 
 def test_names_come_as_words_unless_two_things_share_one(toy, sampler):

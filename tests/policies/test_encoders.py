@@ -32,6 +32,32 @@ def test_an_instruction_points_at_its_words_alone():
     assert torch.allclose(looks[1], names.look.weight[BLUE].expand(2, 5), atol=1e-6)  # padding is no word
 
 
+def test_pointing_at_the_words_that_name_a_thing_can_be_learned_from_text_alone():
+    torch.manual_seed(0)
+    names, said = Names(8, 5, 2), torch.stack([words(PUT, RED, BLOCK), words(PUT, BLUE, BLOCK), words(PUT, BLOCK)])
+    pointed = torch.zeros(3, 6, 2, dtype=torch.bool)
+    pointed[:2, 1:3, 0] = True  # of the third nothing is known, and of no goal
+    before = names.loss(said, pointed).item()
+    optimizer = torch.optim.Adam(names.parameters(), 0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        names.loss(said, pointed).backward()
+        optimizer.step()
+    after = names.loss(said, pointed).item()
+    assert before > 1.0 and abs(after - np.log(2)) < 0.02  # each of two words has a half
+    red = names(said[:1])[0, 0]
+    assert torch.allclose(red, names.look.weight[[RED, BLOCK]].mean(0), atol=0.1)
+
+
+def test_words_that_were_not_heard_are_pointed_at_by_nobody():
+    names, said = Names(8, 5, 2), words(PUT, UNKNOWN, BLOCK)[None]
+    pointed = torch.zeros(1, 6, 2, dtype=torch.bool)
+    pointed[0, 1, 0] = True
+    assert names.loss(said, pointed).item() == 0.0
+    pointed[0, 2, 0] = True
+    assert 0.0 < names.loss(said, pointed).item() < 3.0
+
+
 def test_an_unknown_word_looks_like_nothing():
     names = Names(8, 5, 2)
     assert torch.equal(names(words(PUT, RED, UNKNOWN)[None]), names(words(PUT, RED)[None]))
