@@ -23,11 +23,10 @@ SPLITS = ("plain", "train", "held_out")  # plain ones are those of training that
 def phrase(task: str, rng: np.random.Generator, split: str = "plain", **words: str) -> str:
     """One phrasing for `task`, with `words` filled in. For training a quarter are plain ones, and of the others every
     rule is as likely. Raises `ConfigError` for a task without a grammar, or an unknown split."""
-    known = phrasings(task, split)
-    if split == "train":
-        rules = WIDER.get(task, ())
-        wide = rules and rng.random() < 0.75
-        known = _expanded(rules[int(rng.integers(len(rules)))]) if wide else phrasings(task)
+    if split == "train" and (rules := WIDER.get(task)) and rng.random() < 0.75:
+        known = _expanded(rules[int(rng.integers(len(rules)))])
+    else:
+        known = phrasings(task, "plain" if split == "train" else split)
     text = known[int(rng.integers(len(known)))]
     for word, value in words.items():
         text = text.replace(f"<{word}>", value)
