@@ -24,10 +24,13 @@ def _material(scene: Scene, colour: str) -> Material:
     return Material(props.shade(colour, draw("receiver_colour")), draw("receiver_texture"))
 
 
-def pad(scene: Scene, name: str, colour: str, at: Sequence[float], width: float = 0.07, yaw: float = 0.0) -> float:
-    """A flat mark on the table that nothing bumps into; returns its half-width (m)."""
+def pad(scene: Scene, name: str, colour: str, at: Sequence[float], width: float = 0.07, yaw: float = 0.0,
+        noun: str = "pad") -> float:
+    """A flat mark on the table that nothing bumps into, by its colour and `noun`; returns its half-width (m)."""
     width *= props.vary(scene)("receiver_size")
-    look = _material(scene, colour) if colour in props.COLOURS else Material((0.5, 0.5, 0.52, 1.0))
+    look = Material((0.5, 0.5, 0.52, 1.0))
+    if colour in props.COLOURS:
+        look, scene.words[name] = _material(scene, colour), f"{colour} {noun}"
     scene.add(name, Shape("box", (width, width, 0.001), collides=False),
               (at[0], at[1], scene.height + 0.0006), props.turned(yaw), material=look)
     return width / 2
@@ -82,6 +85,7 @@ def button(scene: Scene, name: str, colour: str, at: Sequence[float]) -> None:
     cap = (Shape("cylinder", (0.014, 0.012), (0, 0, 0.006), material=_material(scene, colour)),)
     moving = Link(cap, 0.01, "prismatic", "button", (0, 0, BASE), (0, 0, 1), (-PRESS, 0.0), 0.8)
     scene.add(name, [Link(base), moving], (at[0], at[1], scene.height), material=METAL)
+    scene.words[name] = f"{colour} button"
 
 
 def socket(scene: Scene, name: str, colour: str, at: Sequence[float], hole: float = 0.024,
@@ -93,6 +97,7 @@ def socket(scene: Scene, name: str, colour: str, at: Sequence[float], hole: floa
     sides = [Shape("box", (outer, wall, height), (0, s * shift, height / 2)) for s in (-1, 1)]
     sides += [Shape("box", (wall, hole, height), (s * shift, 0, height / 2)) for s in (-1, 1)]
     scene.add(name, sides, (at[0], at[1], scene.height), material=_material(scene, colour), friction=0.3)
+    scene.words[name] = f"{colour} block"
 
 
 def cup(scene: Scene, name: str, at: Sequence[float], side: float = 0.040) -> float:

@@ -37,7 +37,7 @@ class InsertPeg(Worded):
                       props.turned(0.0), mass, draw("object_friction"), look)
             scene.words[f"peg {k}"] = f"{colour} peg"
         self._peg = self.turn(self.pegs)[0]
-        self.ask(scene, object=f"{colours[self._peg]} peg", receiver=f"{block} block")
+        self.ask(scene, object=scene.words[f"peg {self._peg}"], receiver=scene.words["socket"])
 
     def goals(self, scene: Scene) -> list[Goal]:
         name = f"peg {self._peg}"

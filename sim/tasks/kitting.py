@@ -41,7 +41,7 @@ class Kitting(Worded):
         self._offsets = [(PITCH * (k % 2 - 0.5), PITCH * (k // 2 - (columns - 1) / 2)) for k in range(self.slots)]
         for k, offset in enumerate(self._offsets):
             at = middle + props.turn_flat(offset, angle)
-            fixtures.pad(scene, f"slot {k}", colours[k], (*at, 0.0), 0.036, angle)
+            fixtures.pad(scene, f"slot {k}", colours[k], (*at, 0.0), 0.036, angle, "slot")
             scene.place(f"slot {k}", (*at, scene.height + PLATE + 0.0006), props.turned(angle))
         self._blocks = [props.cube(scene, f"cube {k}", colour, place, rng.uniform(-np.pi, np.pi), edge=0.026)
                         for k, (colour, place) in enumerate(zip(colours, places))]

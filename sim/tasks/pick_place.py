@@ -32,7 +32,7 @@ class PickPlace(Worded):
         props.distractors(scene, rng, [(*place, r) for place, r in zip(places, radii)])
         self._block, self._tray = blocks[self.turn(self.cubes)[0]], self.turn(self.trays)[0]
         self._inside = insides[self._tray]
-        self.ask(scene, object=self._block.words, receiver=f"{tray_colours[self._tray]} tray")
+        self.ask(scene, object=self._block.words, receiver=scene.words[f"tray {self._tray}"])
 
     def goals(self, scene: Scene) -> list[Goal]:
         edge = self._block.edge

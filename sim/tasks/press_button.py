@@ -36,7 +36,7 @@ class PressButton(Worded):
             fixtures.button(scene, f"button {k}", colour, place)
         props.distractors(scene, rng, [(*place, 0.035) for place in places])
         self._button = self.turn(self.buttons)[0]
-        self.ask(scene, object=f"{colours[self._button]} button")
+        self.ask(scene, object=scene.words[f"button {self._button}"])
 
     def tick(self, scene: Scene, time: float) -> None:
         """A wrong button, once down, loses the attempt."""

@@ -132,6 +132,7 @@ def tray(scene: Scene, name: str, colour: str, at: Sequence[float], yaw: float, 
     walls += [Shape("box", (WALL, width, RIM), (s * edge, 0, RIM / 2)) for s in (-1, 1)]
     floor = Shape("box", (width, width, FLOOR), (0, 0, FLOOR / 2))
     scene.add(name, [floor, *walls], (at[0], at[1], scene.height), turned(yaw), 0.0, 0.8, material)
+    scene.words[name] = f"{colour} tray"
     return width / 2 - WALL
 
 

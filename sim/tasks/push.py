@@ -38,8 +38,9 @@ class PushTask(Worded):
         scene.add("puck", Shape("cylinder", (RADIUS * draw("object_size"), HEIGHT)),
                   (*puck, scene.height + HEIGHT / 2 + 0.0005), props.turned(rng.uniform(-3, 3)), mass,
                   0.5 * draw("object_friction"), look)
+        scene.words["puck"] = f"{colour} puck"
         self._pad = self.turn(self.pads)[0]
-        self.ask(scene, object=f"{colour} puck", receiver=f"{marks[self._pad]} pad")
+        self.ask(scene, object=scene.words["puck"], receiver=scene.words[f"pad {self._pad}"])
 
     def goals(self, scene: Scene) -> list[Goal]:
         gap = scene.pose("puck").position[:2] - scene.pose(f"pad {self._pad}").position[:2]

@@ -38,7 +38,7 @@ class PutBack(Worded):
                                  rng.uniform(-np.pi, np.pi), edge=0.026)
         self._pad = self.turn(self.pads)[0]
         self._half = halves[self._pad]
-        self.ask(scene, object=self._block.words, receiver=f"{names[self._pad]} pad")
+        self.ask(scene, object=self._block.words, receiver=scene.words[f"pad {self._pad}"])
 
     def goals(self, scene: Scene) -> list[Goal]:
         visit = props.into(scene, self._block, f"pad {self._pad}", 0.0, self._half - 0.006)

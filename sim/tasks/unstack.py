@@ -31,7 +31,7 @@ class Unstack(Worded):
         halves = [fixtures.pad(scene, f"pad {k}", c, place) for k, (c, place) in enumerate(zip(marks, places))]
         self._pad = self.turn(self.pads)[0]
         self._half = halves[self._pad]
-        self.ask(scene, object=self._block.words, receiver=f"{marks[self._pad]} pad")
+        self.ask(scene, object=self._block.words, receiver=scene.words[f"pad {self._pad}"])
 
     def goals(self, scene: Scene) -> list[Goal]:
         return [props.into(scene, self._block, f"pad {self._pad}", 0.0, self._half - 0.008)]

@@ -75,3 +75,14 @@ def test_blocks_have_other_nouns_in_training_alone(how, nouns):
         found |= {name.split()[1] for name in names}
     world.close()
     assert found == nouns
+
+
+@pytest.mark.parametrize("task", ["pick_place", "stack", "unstack", "push", "press_button", "insert_peg", "put_back"])
+def test_everything_that_is_asked_for_is_a_named_thing(task):
+    world = Tabletop(so101(), registry.build("task", task), none())
+    for seed in range(5):
+        said, names = world.reset(seed), list(world.scene.words.values())
+        count = 1 if task == "press_button" else 2  # a thing, and what it goes to
+        assert sum(name in said for name in names) == count or "the hole" in said, (said, names)
+        assert len(names) > count  # and another one that is not
+    world.close()
