@@ -47,6 +47,25 @@ def misheard(words: Tensor, names: Tensor | None, generator: torch.Generator, sh
     return torch.where(lost, torch.full_like(words, UNKNOWN), words)
 
 
+def renamed(words: Tensor, pointed: Tensor, generator: torch.Generator, share: float = 0.5) -> Tensor:
+    """Words (B, L) in which a `share` of the things that are `pointed` at (B, L, `things`) have another sample's name.
+
+    So that which words name what does not hang on the things that such a phrasing once came with. Names are changed
+    for some of as many words; an instruction that would name two things alike stays as it is.
+    """
+    count, things = len(words), pointed.shape[-1]
+    length, rank = pointed.sum(1), (pointed.cumsum(1) - 1).clamp(min=0)  # (B, things), (B, L, things)
+    names = words.new_full((count, words.shape[1], things), PAD)
+    names = names.scatter_add(1, rank, torch.where(pointed, words[..., None], 0))  # (B, L, things), words in a row
+    other = torch.randint(count, (count, things), generator=generator, device=words.device)
+    fits = (length > 0) & (length[other, 0] == length)  # of another's target, be it for a goal
+    swap = fits & (torch.rand((count, things), generator=generator, device=words.device) < share)
+    new = torch.where(swap[:, None], names[other, :, 0].mT, names)
+    alike = (new[..., :1] == new[..., 1:]).all(1).any(-1) & (length > 0).all(-1)
+    said = torch.where(pointed, new.gather(1, rank), 0).sum(-1)
+    return torch.where(pointed.any(-1) & ~alike[:, None], said, words)
+
+
 class Names(nn.Module):
     """What things look like by their names: words (…, L) to vectors of `size` that an eye's keys are compared with.
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from policies.encoders import Eye, Language, Names, misheard
+from policies.encoders import Eye, Language, Names, misheard, renamed
 from policies.features import PAD, UNKNOWN
 from policies.grounded import Grounded, alike
 from policies.sampler import Sampler, describe
@@ -132,3 +132,35 @@ def test_a_share_of_instructions_is_misheard_but_for_the_names_in_them():
     assert 0.2 < float(alone[:, :3].float().mean()) < 0.3 and not alone[:, 3:].any()
     whole = (~alone[:, :3]).all(1).float().mean()
     assert float(whole) > 0.55  # many words of some, rather than a few of all
+
+
+PEG, ON, GREEN = 6, 7, 8
+
+
+def test_things_get_other_samples_names_where_they_stand():
+    said = torch.stack([words(PUT, RED, BLOCK, ON, BLUE, BLOCK), words(GREEN, PEG, ON), words(PUT, ON)])
+    pointed = torch.zeros(3, 6, 2, dtype=torch.bool)
+    pointed[0, 1:3, 0] = pointed[0, 4:6, 1] = pointed[1, :2, 0] = True
+    many = (renamed(said, pointed, torch.Generator().manual_seed(k), 0.7) for k in range(60))
+    seen = {tuple(map(tuple, one.tolist())) for one in many}
+    names = {(RED, BLOCK), (GREEN, PEG), (BLUE, BLOCK)}
+    for first, second, third in seen:
+        assert first[0] == PUT and first[3] == ON and second[2:] == (ON, PAD, PAD, PAD)
+        assert {first[1:3], first[4:6], second[:2]} <= names and first[1:3] != first[4:6]
+        assert third == tuple(said[2].tolist())  # of which nothing is known
+    assert {first[4:6] for first, _, _ in seen} == names  # a goal too
+    assert {second[:2] for _, second, _ in seen} == {(RED, BLOCK), (GREEN, PEG)}  # targets give their names away
+
+
+def test_names_of_another_length_are_left():
+    said = torch.stack([words(PUT, RED, BLOCK), words(PEG, ON)])
+    pointed = torch.zeros(2, 6, 2, dtype=torch.bool)
+    pointed[0, 1:3, 0] = pointed[1, 0, 0] = True
+    for k in range(10):
+        assert torch.equal(renamed(said, pointed, torch.Generator().manual_seed(k), 1.0), said)
+
+
+def test_no_share_changes_nothing(toy):
+    features = describe(toy, ("front", "wrist"), np.arange(12), so101())
+    _, rows = Sampler(toy, features, np.arange(12), horizon=8, seed=0, batch=4, rows=64).step(0)
+    assert torch.equal(renamed(rows["words"], rows["pointed"], torch.Generator(), 0.0), rows["words"])
