@@ -32,6 +32,11 @@ class ByArm(nn.Module):
         answer: Tensor = self._asked("project", arm, place, turn, tip)
         return answer
 
+    def sways(self, arm: Which, place: Tensor, turn: Tensor, tip: Tensor) -> Tensor:
+        """`View.sways` at places (B, ..., 3) m."""
+        answer: Tensor = self._asked("sways", arm, place, turn, tip)
+        return answer
+
     def focal(self, arm: Which) -> Tensor:
         """`View.focal`, (1, 1) or (B, 1)."""
         answer: Tensor = self._asked("focal", arm)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from policies.by_arm import ByArm, Which
 from policies.sight import Body
+from policies.views import SHIFT, TURN, ZOOM
 
-TURN, SHIFT, ZOOM, RISE = 0.03, 0.015, 0.08, 0.03  # rad and m by a normal, share and m at most
-STEADY = 0.25  # of these, for a camera that the tool carries
+STEADY = 0.25  # of the turn and the shift, for a camera that the tool carries
+RISE = 0.03  # m, by which tables stand higher or lower at most
 SHARE = 0.5  # of the rows that are of elsewhere
 
 

@@ -20,12 +20,12 @@ from policies import elsewhere, heatmaps
 from policies.augment import augment, warp
 from policies.base import Batch, ChunkPolicy, Inputs, pictures
 from policies.by_arm import ByArm, Which, neighbours
-from policies.encoders import MLP, Eye, Language, Names, misheard
+from policies.encoders import MLP, Eye, Language, Names, misheard, renamed
 from policies.features import PAD, Features
 from policies.kinematics import Chain
 from policies.planner import Now, Planner
 from policies.reference import Reference
-from policies.sight import Body, Place, Sight
+from policies.sight import MISS_UV, Body, Place, Sight
 from robot.registry import option
 
 THINGS = ("target", "goal")
@@ -150,11 +150,11 @@ class Grounded(ChunkPolicy):
         """Where both things are, by what was seen."""
         off = self.sight.off({c: seen[f"tool_uv.{c}"] for c in self.tool},
                              {c: torch.sigmoid(seen[f"tool_seen.{c}"]) for c in self.tool}, body, arm)
-        uv = [seen[f"uv.{c}"] for c in self.eyes]
+        uv = self.sight.right([seen[f"uv.{c}"] for c in self.eyes], off, body, arm)
         sure = [torch.sigmoid(seen[f"seen.{c}"]) for c in self.eyes]
         if self.sight.crosses and not self.training:
-            sure = self.sight.agreed(uv, sure, [seen[f"mass.{c}"] for c in self.eyes], off, body, arm)
-        pixels = self.sight.pixels(uv, sure, off)
+            sure = self.sight.agreed(uv, sure, [seen[f"mass.{c}"] for c in self.eyes], body, arm)
+        pixels = self.sight.pixels(uv, sure)
         *rough, alone = self._places(pixels, off, body, arm)
         fine = [place + self.refine[t](torch.cat([pixels[:, k], body.known, seen["looks"]], -1)) / DM
                 for k, (t, place) in enumerate(zip(THINGS, rough))]
@@ -315,14 +315,15 @@ class Grounded(ChunkPolicy):
                 pixels | {f"tool.{c}": rows[f"aux.tool_px.{c}"] for c in self.tool}, where | {"tool": own[2]},
                 rows["aux.held"] < 0.5, self.sight.named(), arm, own, generator)
         tool = {c: self._mistaken(pixels[f"tool.{c}"], generator) for c in self.tool}
-        off = self.sight.off({c: x[:, :2] + MISSES * normal(n, 2) for c, x in tool.items()},
+        off = self.sight.off({c: x[:, :2] + MISS_UV * normal(n, 2) for c, x in tool.items()},
                              {c: x[:, 2] for c, x in tool.items()}, own, arm)
         labels = {c: torch.stack([self._mistaken(pixels[f"{t}.{c}"], generator) for t in THINGS], 1) for c in self.eyes}
         labels = {c: x if c == camera else x * ~other[..., None] for c, x in labels.items()}
-        px = self.sight.pixels([x[..., :2] + MISSES * normal(n, len(THINGS), 2) for x in labels.values()],
-                               [x[..., 2] for x in labels.values()], off)
+        uv = self.sight.right([x[..., :2] + MISSES * normal(n, len(THINGS), 2) for x in labels.values()], off, own, arm)
+        px = self.sight.pixels(uv, [x[..., 2] for x in labels.values()])
         *rough, _ = self._places(px, off, body, arm)
-        heard = misheard(rows["words"], None, generator)
+        said = rows["words"] if self.names is None else renamed(rows["words"], rows["pointed"], generator)
+        heard = misheard(said, None, generator)
         words = self.language(heard, generator).detach()
         spread = self.noise_m * torch.rand((n, 1), generator=generator, device=q.device)
         places = torch.cat([rows[f"aux.{t}_xyz"] for t in THINGS], -1) + spread * normal(n, 6)

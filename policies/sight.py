@@ -20,6 +20,7 @@ from policies.reference import shifts, told
 from policies.views import View, crossing, level
 
 LEVEL = 0.01  # m, about which things lie
+MISS_UV = 0.01  # of the picture, by which the tool is missed
 AWAY = 0.8  # m from the tool, further off nothing is that can be reached
 MEET, PEAK = 0.02, 0.3  # m, share of a heatmap: two cameras that find the same thing are as near to one another
 LOW, HIGH = -0.05, 0.3  # m, where things may lie or be held
@@ -67,13 +68,35 @@ class Sight(nn.Module):
         views = self.named()
         return shifts(uv, sure, {c: views[c].project(arm, body.tip, body.turn, body.tip) for c in uv})
 
-    def pixels(self, uv: Sequence[Tensor], sure: Sequence[Tensor], off: Mapping[str, Tensor]) -> Tensor:
-        """(B, S, 3 cameras): where a mean camera would see things and 1, or nothing and -1 where they are not seen.
+    def right(self, uv: Sequence[Tensor], off: Mapping[str, Tensor], body: Body, arm: Which) -> list[Tensor]:
+        """Where a mean camera would see what each camera sees at `uv` (B, S, 2), by how far some are `off` (B, 3).
 
-        `uv` (B, S, 2) image fractions and `sure` (B, S) are of each camera, `off` of those that are set right.
+        That is known where the tool is. What made it so, a turn, a shift or a zoom, is not; so elsewhere it is as far
+        off as it is on average with cameras that differ as they usually do (the conditional mean of a Gaussian
+        process, Rasmussen and Williams 2006, section 2.2).
+        """
+        out, turn, tip = [], body.turn[:, None], body.tip[:, None]
+        for camera, view, seen in zip(self.cameras, self.views, uv):
+            if camera in off:
+                shift = off[camera][:, :2, None]
+                with torch.no_grad():
+                    about = level(*view.rays(arm, seen - shift.mT, turn, tip), LEVEL)  # type: ignore[operator]
+                    sways = view.sways(arm, torch.cat([tip, about], 1), turn, tip)  # type: ignore[operator]
+                    tool, there = sways[:, 0], sways[:, 1:]
+                    (a, b), (_, d) = ((tool @ tool.mT) + MISS_UV**2 * torch.eye(2, device=tip.device)).permute(1, 2, 0)
+                    back = torch.stack([d, -b, -b, a], -1).unflatten(-1, (2, 2)) / (a * d - b * b)[:, None, None]
+                    tells = there @ (tool.mT @ back)[:, None]
+                seen = seen - (tells @ shift[:, None])[..., 0]
+            out.append(seen)
+        return out
+
+    def pixels(self, uv: Sequence[Tensor], sure: Sequence[Tensor]) -> Tensor:
+        """(B, S, 3 cameras): where mean cameras see things and 1, or nothing and -1 where they are not seen.
+
+        `uv` (B, S, 2) image fractions, set right, and `sure` (B, S) are of each camera.
         """
         seen = [(s > 0.5).to(p.dtype)[..., None] for p, s in zip(uv, sure)]
-        return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(self._right(uv, off), seen)], -1)
+        return torch.cat([torch.cat([(p * 2 - 1) * s, s * 2 - 1], -1) for p, s in zip(uv, seen)], -1)
 
     def met(self, pixels: Tensor, body: Body, arm: Which) -> Met:
         """What things are seen by, as `pixels` (B, S, 3 cameras) say."""
@@ -81,13 +104,14 @@ class Sight(nn.Module):
         rays, sure = self._rays([p[..., :2] / 2 + 0.5 for p in spots], body, arm), [p[..., 2:] > 0 for p in spots]
         return Met(pixels, rays, sure, crossing(rays, sure) if self.crosses else ())
 
-    def agreed(self, uv: Sequence[Tensor], sure: Sequence[Tensor], mass: Sequence[Tensor], off: Mapping[str, Tensor],
-               body: Body, arm: Which) -> list[Tensor]:
+    def agreed(self, uv: Sequence[Tensor], sure: Sequence[Tensor], mass: Sequence[Tensor], body: Body,
+               arm: Which) -> list[Tensor]:
         """`sure` (B, S) of each camera, and 1 where all of them point at one place, which does not happen by chance.
 
-        `mass` (B, S) is the share of each heatmap about its peak. One camera has to be sure by itself.
+        `uv` (B, S, 2) are set right, `mass` (B, S) is the share of each heatmap about its peak. One camera has to be
+        sure by itself.
         """
-        rays, share = self._rays(self._right(uv, off), body, arm), torch.stack(list(mass))
+        rays, share = self._rays(uv, body, arm), torch.stack(list(mass))
         point, gap, firm = crossing(rays, [torch.ones_like(m, dtype=torch.bool)[..., None] for m in mass])
         near = firm & (gap < MEET) & (point[..., 2:] > LOW) & (point[..., 2:] < HIGH)
         agree = near[..., 0] & (share.amin(0) > PEAK) & (torch.stack(list(sure)).amax(0) > 0.5)
@@ -96,9 +120,6 @@ class Sight(nn.Module):
     def _rays(self, uv: Sequence[Tensor], body: Body, arm: Which) -> list[Ray]:
         turn, tip = body.turn[:, None], body.tip[:, None]
         return [view.rays(arm, p, turn, tip) for view, p in zip(self.views, uv)]  # type: ignore[operator]
-
-    def _right(self, uv: Sequence[Tensor], off: Mapping[str, Tensor]) -> list[Tensor]:
-        return [p - off[c][:, None, :2] if c in off else p for c, p in zip(self.cameras, uv)]
 
 
 class Place(MLP):

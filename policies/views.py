@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from policies.kinematics import determinant, solve
 
+TURN, SHIFT, ZOOM = 0.03, 0.015, 0.08  # rad, m and share by which cameras stand elsewhere than on average
+NEAR = 0.03  # m, no camera is taken to be nearer than that
 FLAT = 0.06  # twice the squared sine of the angle, 10 degrees, under which two rays must cross at least
 Matrix = tuple[float, ...]  # a projection (3, 4) by rows: places (m) to image fractions, homogeneous
 
@@ -77,6 +79,24 @@ class View(nn.Module):
         seen = place @ self.whole[:, :3].T + self.whole[:, 3]
         return seen[:, :2] / seen[:, 2:].clamp(min=1e-3)
 
+    def sways(self, place: Tensor, turn: Tensor, tip: Tensor) -> Tensor:
+        """How what it sees at places (..., 3) m moves with the camera: image fractions (..., 2, 7).
+
+        By turns about its three axes, by shifts along those of the base, or of the tool if that carries it, and by
+        zoom, each as large as cameras usually differ by.
+        """
+        if self.carried:
+            place = (turn.mT @ (place - tip)[..., None])[..., 0]
+        x, y, deep = (place @ self.whole[:, :3].T + self.whole[:, 3]).unbind(-1)
+        deep = deep.clamp(min=1e-3)
+        uv = torch.stack([x, y], -1) / deep[..., None]
+        focal, ray = self.length[0, 0], (uv - 0.5) / self.length
+        x, y = ray.unbind(-1)
+        one = torch.ones_like(x)
+        turns = torch.stack([-x * y, one + x * x, -y, -one - y * y, x * y, x], -1).unflatten(-1, (2, 3)) * focal
+        shifts = (self.whole[:2, :3] - uv[..., None] * self.whole[2, :3]) / deep[..., None, None]
+        return torch.cat([turns * TURN, shifts * SHIFT, (uv - 0.5)[..., None] * ZOOM], -1)
+
 
 def level(ray: Tensor, begin: Tensor, height: Tensor) -> Tensor:
     """Where rays (..., 3) that begin at `begin` (..., 3) m meet the level `height` (..., 1) m; (..., 3) m."""
@@ -88,13 +108,17 @@ def crossing(rays: list[tuple[Tensor, Tensor]], seen: list[Tensor]) -> tuple[Ten
     """Where rays (..., 3), given with where they begin, come closest to all that are `seen` (..., 1), bool.
 
     The place (..., 3) m, how far (..., 1) m it is from them at most, and whether (..., 1) it is one: two are seen, and
-    they are not nearly parallel. Least squares of the distances (Hartley and Sturm, Triangulation, 1997, section 5.1).
+    they are not nearly parallel. Least squares of the angles at which it is missed, so that of a near and a far camera
+    the near one says more; first of the distances (Hartley and Sturm, Triangulation, 1997, section 5.1).
     """
     eye, known = torch.eye(3, device=rays[0][0].device), torch.stack(seen)
     ray, begin = torch.stack([F.normalize(r, dim=-1) for r, _ in rays])[..., None], torch.stack([b for _, b in rays])
-    aside = eye - ray * ray.mT  # (cameras, ..., 3, 3), what a ray leaves of a vector
-    square, right = (aside * known[..., None]).sum(0), (aside @ (begin * known)[..., None]).sum(0)
+    aside = (eye - ray * ray.mT) * known[..., None]  # (cameras, ..., 3, 3), what a ray leaves of a vector
+    reach, square = (aside @ begin[..., None]), aside.sum(0)
     firm = (known.sum(0) > 1) & (determinant(square)[..., None] > FLAT)
-    place = solve(torch.where(firm[..., None], square, eye), right)[..., 0]
-    gaps = (aside @ (place - begin)[..., None])[..., 0].norm(dim=-1, keepdim=True) * known
-    return place, gaps.amax(0), firm
+    middle = solve(torch.where(firm[..., None], square, eye), reach.sum(0))[..., 0]
+    gaps = (aside @ (middle - begin)[..., None])[..., 0].norm(dim=-1, keepdim=True)
+    far = (middle - begin).square().sum(-1)[..., None, None].clamp(min=NEAR**2)
+    near = far.amin(0) / far
+    square = torch.where(firm[..., None], (aside * near).sum(0), eye)
+    return solve(square, (reach * near).sum(0))[..., 0], gaps.amax(0), firm

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from policies.views import View, crossing, fit
+from policies.elsewhere import turned
+from policies.views import SHIFT, TURN, ZOOM, View, crossing, fit
 
 
 def camera(rng, n=200):
@@ -75,7 +76,18 @@ def test_rays_that_miss_each_other_say_by_how_much():
     aside = 0.01 * aside / aside.norm(dim=-1, keepdim=True)
     found, gap, _ = crossing([(rays[0][0], rays[0][1] + aside), rays[1]], [both, both])
     assert torch.allclose(gap, torch.full((200, 1), 0.005), atol=1e-4)
-    assert torch.allclose((found - places).norm(dim=-1), torch.full((200,), 0.005), atol=5e-4)
+    far = torch.stack([(places - begin).norm(dim=-1) for _, begin in rays])
+    share = far[0] ** 2 / (far**2).sum(0)  # of the gap, that the nearer camera takes less of
+    assert torch.allclose((found - places).norm(dim=-1), 0.01 * (1 - share), atol=2e-4)
+
+
+def test_a_camera_close_by_says_most():
+    places, rays = two_views()
+    both, zero = torch.ones(200, 1, dtype=torch.bool), torch.zeros(200, 1)
+    close = places + torch.tensor([0.0, 0.0, 0.1])  # where a wrist has its camera
+    aside = torch.cat([torch.full((200, 1), 0.01), zero, zero], 1)
+    found = crossing([(rays[0][0], rays[0][1] + aside), (places - close, close)], [both, both])[0]
+    assert float((found - places)[:, :2].norm(dim=-1).max()) < 1.5e-3
 
 
 def test_a_projection_and_its_rays_belong_together_also_of_a_carried_camera():
@@ -95,3 +107,26 @@ def test_a_projection_and_its_rays_belong_together_also_of_a_carried_camera():
 def test_the_focal_length_is_read_from_the_projection():
     _, places, pixels = camera(np.random.default_rng(7))
     assert float(View(fit(places, pixels)[0], False).focal()) == pytest.approx(1.1, rel=1e-3)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_what_a_camera_sees_moves_with_it_as_foretold(carried):
+    rng = np.random.default_rng(5)
+    _, places, pixels = camera(rng, 60)
+    view = View(fit(places, pixels)[0], carried)
+    angle = 0.4
+    turn = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]).float()
+    turn, tip = (turn.expand(60, 3, 3), torch.tensor([[0.05, -0.03, 0.02]]).expand(60, 3))
+    place = torch.tensor(places, dtype=torch.float32)
+    if carried:
+        place = (turn @ place[..., None])[..., 0] + tip
+    before, sways = view.project(place, turn, tip), view.sways(place, turn, tip)
+    for k in range(7):
+        by = 0.2 * torch.eye(7)[k]
+        shift = (SHIFT * by[3:6]).expand(60, 3)
+        shift = (turn @ shift[..., None])[..., 0] if carried else shift
+        after = turned(view.project(place + shift, turn, tip), view.focal(), (TURN * by[:3]).expand(60, 3),
+                       1 + ZOOM * by[6:].expand(60, 1))
+        moved = after - before
+        assert float(moved.norm(dim=-1).mean()) > 1e-4
+        assert float((moved - sways @ by).norm(dim=-1).max()) < 0.05 * float(moved.norm(dim=-1).max())
