@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from robot.errors import DataError
 from robot.interfaces import Array
 
 PAD, UNKNOWN = 0, 1
+RARE = 500  # of as many instructions one at least must have a word, or it is read as an unknown one
 STEM = 4  # letters of a word by which longer ones are known
 SAME = 1e-3  # m or of a rotation, by which two links are alike
 WORD = re.compile(r"[a-z0-9]+")
@@ -130,12 +131,24 @@ def stem(word: str, known: Collection[str]) -> str:
     return next((part for part in parts if part in known), word)
 
 
-def vocabulary(instructions: Iterable[str], least: int = 1) -> tuple[str, ...]:
-    """Padding, unknown, then every word that occurs in at least `least` instructions, in order."""
-    counts: Counter[str] = Counter()
-    for text in instructions:
-        counts.update(set(tokenize(text)))
+def vocabulary(instructions: Sequence[str]) -> tuple[str, ...]:
+    """Padding, unknown, then every word but the rare ones, in order.
+
+    What a word means cannot be learned from a few instructions, but that it means something can: better to know that
+    one does not know it.
+    """
+    counts, least = _counts(instructions), max(1, len(instructions) // RARE)
     return ("<pad>", "<unk>", *sorted(word for word, n in counts.items() if n >= least))
+
+
+def rare(instructions: Sequence[str]) -> set[str]:
+    """The words that `vocabulary` leaves out."""
+    return set(_counts(instructions)) - set(vocabulary(instructions))
+
+
+def _counts(instructions: Sequence[str]) -> Counter[str]:
+    """How many of the instructions have each word."""
+    return Counter(word for text in instructions for word in set(tokenize(text)))
 
 
 def bare_name(joint: str) -> str:

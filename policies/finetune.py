@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
@@ -21,8 +22,10 @@ def trained(path: str) -> ChunkPolicy:
     return policy
 
 
-def widen(old: Features, new: Features) -> Features:
+def widen(old: Features, new: Features, forgotten: Collection[str] = ()) -> Features:
     """`new` data's features with the `old` checkpoint's words first and its scales, so that its weights mean the same.
+
+    Words that are `forgotten` keep their place, but no instruction has them any longer.
 
     Raises `DataError` when the two are of different arms or cameras.
     """
@@ -40,7 +43,8 @@ def widen(old: Features, new: Features) -> Features:
                             "train from the start, or choose other data")
     fresh = tuple(word for word in new.words if word not in set(old.words))
     arms = tuple(dataclasses.replace(b, q_mean=a.q_mean, q_std=a.q_std) for a, b in zip(old.arms, new.arms))
-    return dataclasses.replace(new, words=old.words + fresh, q_mean=old.q_mean, q_std=old.q_std, arms=arms,
+    known = tuple("" if word in forgotten else word for word in old.words)
+    return dataclasses.replace(new, words=known + fresh, q_mean=old.q_mean, q_std=old.q_std, arms=arms,
                                phases=max(old.phases, new.phases), limit=old.limit)
 
 

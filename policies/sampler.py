@@ -122,7 +122,7 @@ def describe(data: TrainingData, cameras: tuple[str, ...], episodes: NDArray[np.
     return Features(
         joints=joints, cameras=cameras,
         size=int(data.images[cameras[0]].shape[1]), fps=float(data.fps),
-        words=vocabulary(data.instructions[e] for e in episodes),
+        words=vocabulary([data.instructions[e] for e in episodes]),
         q_mean=tuple(mean), q_std=tuple(std), phases=int(data.aux["phase"].max()) + 1,
         chain=chain, views=tuple(matrix for matrix, _ in views), carried=tuple(carried for _, carried in views),
     )
@@ -136,7 +136,7 @@ def describe_all(data: TrainingData, cameras: tuple[str, ...], episodes: NDArray
     names = np.array(data.robots)[episodes]
     each = [describe(data, cameras, episodes[names == name], model) for name, model in models.items()]
     arms = (Build(n, f.q_mean, f.q_std, f.chain, f.views, f.carried) for n, f in zip(models, each))
-    return dataclasses.replace(each[0], words=vocabulary(data.instructions[e] for e in episodes), arms=tuple(arms))
+    return dataclasses.replace(each[0], words=vocabulary([data.instructions[e] for e in episodes]), arms=tuple(arms))
 
 
 def calibrate(data: TrainingData, frames: NDArray[np.int64], camera: str, chain: Chain) -> tuple[Matrix, bool]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from policies import checkpoint, finetune, train
+from policies.features import UNKNOWN
 from policies.kinematics import read_chain
 from robot.arms.koch import koch
 from robot.errors import DataError
@@ -45,6 +46,14 @@ def test_an_old_word_keeps_its_meaning_beside_new_ones(tmp_path, toy, first):
     for policy in (old, mine):
         policy.reset(text)
     assert all(torch.equal(a, b) for a, b in zip(old._heard.values(), mine._heard.values()))
+
+
+def test_a_word_that_is_forgotten_is_heard_as_an_unknown_one(first):
+    features = checkpoint.load(str(first)).features
+    word = next(w for w in features.words if w.isalpha() and len(w) > 2)
+    kept, wide = features.encode(word), finetune.widen(features, features, {word})
+    assert kept[0] != UNKNOWN and wide.encode(word)[0] == UNKNOWN
+    assert [a for a, b in zip(features.words, wide.words, strict=True) if a != b] == [word]
 
 
 def test_a_resumed_run_does_not_begin_anew(tmp_path, toy, first):
