@@ -52,7 +52,7 @@ class Features:
     cameras: tuple[str, ...]
     size: int  # px, square pictures
     fps: float  # Hz, rows of a chunk
-    words: tuple[str, ...]  # the vocabulary; index 0 is padding, 1 an unknown word
+    words: tuple[str, ...]  # the vocabulary; index 0 is padding, 1 an unknown word, and "" one that was forgotten
     q_mean: tuple[float, ...]  # (J,) rad
     q_std: tuple[float, ...]  # (J,) rad
     phases: int = 1  # number of values that the phase label takes
@@ -61,6 +61,7 @@ class Features:
     carried: tuple[bool, ...] = ()  # by camera: whether the tool carries it
     limit: int = 16  # words of an instruction that are read
     arms: tuple[Build, ...] = ()  # where there are several, all of them; the fields above are then the first one's
+    heard: tuple[int, ...] = ()  # of `words`, how many demonstrations had each; empty where that is not known
 
     @property
     def builds(self) -> tuple[Build, ...]:
@@ -137,18 +138,18 @@ def vocabulary(instructions: Sequence[str]) -> tuple[str, ...]:
     What a word means cannot be learned from a few instructions, but that it means something can: better to know that
     one does not know it.
     """
-    counts, least = _counts(instructions), max(1, len(instructions) // RARE)
+    counts, least = counted(instructions), enough(instructions)
     return ("<pad>", "<unk>", *sorted(word for word, n in counts.items() if n >= least))
 
 
-def rare(instructions: Sequence[str]) -> set[str]:
-    """The words that `vocabulary` leaves out."""
-    return set(_counts(instructions)) - set(vocabulary(instructions))
-
-
-def _counts(instructions: Sequence[str]) -> Counter[str]:
+def counted(instructions: Sequence[str]) -> Counter[str]:
     """How many of the instructions have each word."""
     return Counter(word for text in instructions for word in set(tokenize(text)))
+
+
+def enough(instructions: Sequence[str]) -> int:
+    """How many of the instructions a word must be in to be learned from them."""
+    return max(1, len(instructions) // RARE)
 
 
 def bare_name(joint: str) -> str:

@@ -19,7 +19,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from policies import ahead, checkpoint, finetune, mixture, run_state
 from policies.base import Batch, ChunkPolicy
 from policies.data import TrainingData
-from policies.features import rare
 from policies.practice import Practice
 from policies.run_state import Average, Budget, Curve
 from policies.sampler import Sampler, check, describe_all
@@ -100,7 +99,7 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     features = describe_all(data, tuple(config["cameras"]), train, mixture.models(data, config["model"]))
     base = finetune.trained(config["init"]) if config["init"] else None
     if base is not None:
-        features = finetune.widen(base.features, features, rare([data.instructions[e] for e in train]))
+        features = finetune.widen(base.features, features, [data.instructions[e] for e in train])
     policy: ChunkPolicy = registry.build("policy", config["policy"], features=features)
     if lost := {name: without for name, without in policy.needs.items() if name not in data.aux}:
         raise DataError(f"{data.path} has no column aux.{next(iter(lost))}, which the policy learns from; "
