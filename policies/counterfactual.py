@@ -27,7 +27,7 @@ class Things:
 
     def _encode(self, name: str, beside: list[str]) -> np.ndarray:
         """Word numbers of a `name`; none where it could be meant for another thing `beside` it as well."""
-        found = self.features.encode(name if beside.count(name) == 1 else "")
+        found = self.features.encode(name if beside.count(name) == 1 else "", rare=True)
         return found[:LONGEST]
 
     def _read(self) -> list[list[str]]:
@@ -50,7 +50,7 @@ class Things:
             if asked is None:
                 continue
             text, slot = asked
-            batch["words"][row] = torch.from_numpy(self.features.encode(text))
+            batch["words"][row] = torch.from_numpy(self.features.encode(text, rare=True))
             batch["pointed"][row, :, 0] = torch.from_numpy(self._within(text, self.names[episode][slot]))
             for camera in self.features.cameras:
                 place = self.data.aux[f"things_px.{camera}"][index].reshape(-1, 3)[slot]

@@ -17,7 +17,7 @@ from robot.errors import DataError
 from robot.interfaces import Array
 
 PAD, UNKNOWN = 0, 1
-RARE = 500  # of as many instructions one at least must have a word, or it is read as an unknown one
+RARE = 500  # of as many instructions one at least must have a word, or it is rare
 STEM = 4  # letters of a word by which longer ones are known
 SAME = 1e-3  # m or of a rotation, by which two links are alike
 WORD = re.compile(r"[a-z0-9]+")
@@ -52,7 +52,7 @@ class Features:
     cameras: tuple[str, ...]
     size: int  # px, square pictures
     fps: float  # Hz, rows of a chunk
-    words: tuple[str, ...]  # the vocabulary; index 0 is padding, 1 an unknown word, and "" one that was forgotten
+    words: tuple[str, ...]  # the vocabulary; index 0 is padding, 1 an unknown word
     q_mean: tuple[float, ...]  # (J,) rad
     q_std: tuple[float, ...]  # (J,) rad
     phases: int = 1  # number of values that the phase label takes
@@ -61,7 +61,7 @@ class Features:
     carried: tuple[bool, ...] = ()  # by camera: whether the tool carries it
     limit: int = 16  # words of an instruction that are read
     arms: tuple[Build, ...] = ()  # where there are several, all of them; the fields above are then the first one's
-    heard: tuple[int, ...] = ()  # of `words`, how many demonstrations had each; empty where that is not known
+    rare: tuple[str, ...] | None = None  # of `words`, those that are unknown at work; None where nobody has looked
 
     @property
     def builds(self) -> tuple[Build, ...]:
@@ -73,10 +73,15 @@ class Features:
         """Seconds between two rows of a chunk."""
         return 1.0 / self.fps
 
-    def encode(self, instruction: str) -> np.ndarray:
+    def encode(self, instruction: str, rare: bool = False) -> np.ndarray:
         """(limit,) int64 word numbers of an instruction; an unknown word is read as the longest known one that it
-        begins with ("leftwards" as "left"), or else becomes `UNKNOWN`."""
-        index = {word: k for k, word in enumerate(self.words)}
+        begins with ("leftwards" as "left"), or else becomes `UNKNOWN`.
+
+        What a word means cannot be learned from a few instructions, but that it means something can: so `rare` ones are
+        known in training only, where they keep to themselves what they came with.
+        """
+        lost = set() if rare or self.rare is None else set(self.rare)
+        index = {word: k for k, word in enumerate(self.words) if word not in lost}
         found = [index.get(stem(word, index), UNKNOWN) for word in tokenize(instruction)][: self.limit]
         return np.array(found + [PAD] * (self.limit - len(found)), dtype=np.int64)
 
@@ -132,24 +137,15 @@ def stem(word: str, known: Collection[str]) -> str:
     return next((part for part in parts if part in known), word)
 
 
-def vocabulary(instructions: Sequence[str]) -> tuple[str, ...]:
-    """Padding, unknown, then every word but the rare ones, in order.
-
-    What a word means cannot be learned from a few instructions, but that it means something can: better to know that
-    one does not know it.
-    """
-    counts, least = counted(instructions), enough(instructions)
-    return ("<pad>", "<unk>", *sorted(word for word, n in counts.items() if n >= least))
+def vocabulary(instructions: Iterable[str]) -> tuple[str, ...]:
+    """Padding, unknown, then every word, in order."""
+    return ("<pad>", "<unk>", *sorted(set().union(*map(tokenize, instructions))))
 
 
-def counted(instructions: Sequence[str]) -> Counter[str]:
-    """How many of the instructions have each word."""
-    return Counter(word for text in instructions for word in set(tokenize(text)))
-
-
-def enough(instructions: Sequence[str]) -> int:
-    """How many of the instructions a word must be in to be learned from them."""
-    return max(1, len(instructions) // RARE)
+def seldom(instructions: Sequence[str]) -> tuple[str, ...]:
+    """The words that fewer than one of `RARE` instructions have, in order."""
+    counts = Counter(word for text in instructions for word in set(tokenize(text)))
+    return tuple(sorted(word for word, n in counts.items() if n < len(instructions) // RARE))
 
 
 def bare_name(joint: str) -> str:

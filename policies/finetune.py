@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from policies import checkpoint
 from policies.base import ChunkPolicy
-from policies.features import Features, counted, enough
+from policies.features import Features
 from robot.errors import DataError
 
 
@@ -22,11 +21,10 @@ def trained(path: str) -> ChunkPolicy:
     return policy
 
 
-def widen(old: Features, new: Features, said: Sequence[str]) -> Features:
+def widen(old: Features, new: Features) -> Features:
     """`new` data's features with the `old` checkpoint's words first and its scales, so that its weights mean the same.
 
-    Words that are rare in what is `said` in these data, and were rare before as far as is known, are forgotten: they
-    keep their place, but no instruction has them any longer.
+    A word that was not rare before stays so.
 
     Raises `DataError` when the two are of different arms or cameras.
     """
@@ -42,14 +40,13 @@ def widen(old: Features, new: Features, said: Sequence[str]) -> Features:
         if not one.links_as(two.chain):
             raise DataError(f"init= was trained on {one.name or 'an arm'} with other links than this dataset's; "
                             "train from the start, or choose other data")
-    counts, least, before = counted(said), enough(said), old.heard or (0,) * len(old.words)
-    heard = tuple(counts[word] + n for word, n in zip(old.words, before))
-    known = tuple("" if counts[word] > 0 and n < least else word for word, n in zip(old.words, heard))
     fresh = tuple(word for word in new.words if word not in set(old.words))
-    heard += tuple(counts[word] for word in fresh)
+    rare = set(new.rare or ())
+    if old.rare is not None:
+        rare = rare & {*old.rare, *fresh} | set(old.rare) - set(new.words)
     arms = tuple(dataclasses.replace(b, q_mean=a.q_mean, q_std=a.q_std) for a, b in zip(old.arms, new.arms))
-    return dataclasses.replace(new, words=known + fresh, heard=heard, q_mean=old.q_mean, q_std=old.q_std, arms=arms,
-                               phases=max(old.phases, new.phases), limit=old.limit)
+    return dataclasses.replace(new, words=old.words + fresh, rare=tuple(sorted(rare)), q_mean=old.q_mean,
+                               q_std=old.q_std, arms=arms, phases=max(old.phases, new.phases), limit=old.limit)
 
 
 @torch.no_grad()

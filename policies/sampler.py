@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from policies.base import Batch
 from policies.counterfactual import Things
 from policies.data import TrainingData
-from policies.features import Build, Features, bare_name, counted, scales, tokenize, vocabulary
+from policies.features import Build, Features, bare_name, scales, seldom, tokenize, vocabulary
 from policies.kinematics import Chain, read_chain
 from policies.views import Matrix, fit
 from robot.arms import ArmModel
@@ -37,7 +37,7 @@ class Sampler:
     def __post_init__(self) -> None:
         object.__setattr__(self, "things", Things(self.data, self.features))
         object.__setattr__(self, "_pointed", self.things.pointed())
-        words = np.stack([self.features.encode(text) for text in self.data.instructions])
+        words = np.stack([self.features.encode(text, rare=True) for text in self.data.instructions])
         object.__setattr__(self, "_words", torch.from_numpy(words))
         frames = self.data.frames(self.episodes)
         object.__setattr__(self, "_frames", frames)
@@ -118,12 +118,12 @@ def describe(data: TrainingData, cameras: tuple[str, ...], episodes: NDArray[np.
     frames = data.frames(episodes)
     mean, std = scales(data.state[frames])
     chain = read_chain(model.urdf, model.names, model.tcp)
-    words, heard = _words(data, episodes)
+    said = [data.instructions[e] for e in episodes]
     views = [calibrate(data, frames, camera, Chain(chain)) for camera in cameras]
     return Features(
         joints=joints, cameras=cameras,
         size=int(data.images[cameras[0]].shape[1]), fps=float(data.fps),
-        words=words, heard=heard,
+        words=vocabulary(said), rare=seldom(said),
         q_mean=tuple(mean), q_std=tuple(std), phases=int(data.aux["phase"].max()) + 1,
         chain=chain, views=tuple(matrix for matrix, _ in views), carried=tuple(carried for _, carried in views),
     )
@@ -137,15 +137,8 @@ def describe_all(data: TrainingData, cameras: tuple[str, ...], episodes: NDArray
     names = np.array(data.robots)[episodes]
     each = [describe(data, cameras, episodes[names == name], model) for name, model in models.items()]
     arms = (Build(n, f.q_mean, f.q_std, f.chain, f.views, f.carried) for n, f in zip(models, each))
-    words, heard = _words(data, episodes)
-    return dataclasses.replace(each[0], words=words, heard=heard, arms=tuple(arms))
-
-
-def _words(data: TrainingData, episodes: NDArray[np.int64]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The vocabulary of some episodes, and how many of them have each word."""
     said = [data.instructions[e] for e in episodes]
-    words, counts = vocabulary(said), counted(said)
-    return words, tuple(counts[word] for word in words)
+    return dataclasses.replace(each[0], words=vocabulary(said), rare=seldom(said), arms=tuple(arms))
 
 
 def calibrate(data: TrainingData, frames: NDArray[np.int64], camera: str, chain: Chain) -> tuple[Matrix, bool]:

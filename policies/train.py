@@ -99,7 +99,7 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
     features = describe_all(data, tuple(config["cameras"]), train, mixture.models(data, config["model"]))
     base = finetune.trained(config["init"]) if config["init"] else None
     if base is not None:
-        features = finetune.widen(base.features, features, [data.instructions[e] for e in train])
+        features = finetune.widen(base.features, features)
     policy: ChunkPolicy = registry.build("policy", config["policy"], features=features)
     if lost := {name: without for name, without in policy.needs.items() if name not in data.aux}:
         raise DataError(f"{data.path} has no column aux.{next(iter(lost))}, which the policy learns from; "

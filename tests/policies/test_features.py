@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from policies import checkpoint
-from policies.features import PAD, RARE, UNKNOWN, Features, vocabulary
+from policies.features import PAD, RARE, UNKNOWN, Features, seldom, vocabulary
 from robot import registry
 from robot.arms.so101 import so101
 from robot.errors import DataError
@@ -28,10 +28,15 @@ def test_an_unknown_word_is_read_as_the_known_one_that_it_begins_with():
     assert list(found[:2]) == [longest.index("leftmost"), longest.index("left")]
 
 
-def test_words_that_hardly_any_instruction_has_are_left_out():
+def test_words_that_hardly_any_instruction_has_are_unknown_at_work_alone():
     said = ["put the block atop", "put the block over", "over there"] + ["put the block on"] * (2 * RARE - 3)
-    assert vocabulary(said) == ("<pad>", "<unk>", "block", "on", "over", "put", "the")
-    assert "atop" in vocabulary(said[:4])  # of a few instructions every word counts
+    features = dataclasses.replace(FEATURES, words=vocabulary(said), rare=seldom(said))
+    assert features.rare == ("atop", "there") and set(features.rare) < set(features.words)
+    assert not seldom(said[:4])  # of a few instructions every word counts
+    atop = features.words.index("atop")
+    assert features.encode("atop")[0] == UNKNOWN and features.encode("atop", rare=True)[0] == atop
+    assert dataclasses.replace(features, rare=None).encode("atop")[0] == atop
+    assert features.encode("put it over", rare=True).tolist() == features.encode("put it over").tolist()
 
 
 def test_a_long_instruction_is_cut():

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from policies import checkpoint, finetune, train
-from policies.features import RARE, UNKNOWN
 from policies.kinematics import read_chain
 from robot.arms.koch import koch
 from robot.errors import DataError
@@ -48,17 +47,18 @@ def test_an_old_word_keeps_its_meaning_beside_new_ones(tmp_path, toy, first):
     assert all(torch.equal(a, b) for a, b in zip(old._heard.values(), mine._heard.values()))
 
 
-def test_a_word_that_was_always_rare_is_forgotten(toy, first):
+@pytest.mark.parametrize(("before", "now", "known"), [
+    (None, (), True), (None, ("red",), False),  # an older checkpoint does not say
+    ((), ("red",), True), (("red",), ("red",), False), (("red",), (), True),
+])
+def test_a_word_that_was_not_rare_once_is_known(first, before, now, known):
     features = checkpoint.load(str(first)).features
-    word, *others = (w for w in features.words if w.isalpha() and len(w) > 3)
-    said = [word] + [" ".join(others)] * (3 * RARE)  # and one that none of these has stays
-    before = dataclasses.replace(features, heard=())  # as older checkpoints have it
-    wide, well = (finetune.widen(old, features, said) for old in (before, features))
-    assert features.heard[features.words.index(word)] > 3
-    assert features.encode(word)[0] != UNKNOWN and wide.encode(word)[0] == UNKNOWN
-    assert [a for a, b in zip(features.words, wide.words, strict=True) if a != b] == [word]
-    assert well.words == features.words and well.encode(word)[0] == features.encode(word)[0]
-    assert well.heard[features.words.index(others[0])] == features.heard[features.words.index(others[0])] + 3 * RARE
+    old, new = (dataclasses.replace(features, words=("<pad>", "<unk>", "put", "red"), rare=r) for r in (before, now))
+    wide = finetune.widen(old, dataclasses.replace(new, words=(*new.words, "teal"), rare=(*now, "teal")))
+    assert ("red" not in wide.rare) == known and "put" not in wide.rare and "teal" in wide.rare
+    assert wide.words[:4] == old.words
+    gone = finetune.widen(old, dataclasses.replace(new, words=("<pad>", "<unk>", "put"), rare=()))
+    assert ("red" in gone.rare) == ("red" in (before or ()))
 
 
 def test_a_resumed_run_does_not_begin_anew(tmp_path, toy, first):
@@ -79,7 +79,7 @@ def test_a_resumed_run_does_not_begin_anew(tmp_path, toy, first):
 def test_another_arm_or_rate_is_refused(toy, first, wrong, words):
     features = checkpoint.load(str(first)).features
     with pytest.raises(DataError, match=words):
-        finetune.widen(dataclasses.replace(features, **wrong), features, toy.instructions)
+        finetune.widen(dataclasses.replace(features, **wrong), features)
 
 
 def test_parts_that_the_checkpoint_has_not_are_added(tmp_path, toy):
