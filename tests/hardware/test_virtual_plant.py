@@ -15,6 +15,7 @@ TICK = 0.002
 @pytest.fixture(scope="module")
 def inverse_dynamics():
     """q (J,) -> the torques (J,) that hold the arm against gravity, by PyBullet."""
+    other = pybullet.connect(pybullet.DIRECT)  # as where other tests keep worlds open: not every call asks client 0
     model, client = so101(), pybullet.connect(pybullet.DIRECT)
     pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
     body = pybullet.loadURDF(str(model.urdf), useFixedBase=True, physicsClientId=client)
@@ -27,10 +28,13 @@ def inverse_dynamics():
         given = np.zeros(len(movable))
         given[order] = q
         zero = [0.0] * len(movable)
-        return np.array(pybullet.calculateInverseDynamics(body, list(given), zero, zero, client))[order]
+        # By name: its fifth argument is not the client but flags.
+        held = pybullet.calculateInverseDynamics(body, list(given), zero, zero, physicsClientId=client)
+        return np.array(held)[order]
 
     yield torques
     pybullet.disconnect(client)
+    pybullet.disconnect(other)
 
 
 @pytest.mark.parametrize("seed", range(8))
