@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
 from robot.interfaces import Array, Image
+from sim.bullet import pybullet
 from sim.look import Look, View
 from sim.scene import Part, Scene
 

@@ -1,13 +1,13 @@
 """Joint dynamics: gravity against PyBullet's inverse dynamics, friction that holds, stops that stop."""
 
 import numpy as np
-import pybullet
 import pytest
 
 from hardware.virtual.gravity import Gravity
 from hardware.virtual.plant import JointPlant
 from robot.arms.so101 import so101
 from robot.errors import ConfigError
+from sim.bullet import pybullet
 
 TICK = 0.002
 
@@ -15,7 +15,6 @@ TICK = 0.002
 @pytest.fixture(scope="module")
 def inverse_dynamics():
     """q (J,) -> the torques (J,) that hold the arm against gravity, by PyBullet."""
-    other = pybullet.connect(pybullet.DIRECT)  # as where other tests keep worlds open: not every call asks client 0
     model, client = so101(), pybullet.connect(pybullet.DIRECT)
     pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
     body = pybullet.loadURDF(str(model.urdf), useFixedBase=True, physicsClientId=client)
@@ -34,7 +33,6 @@ def inverse_dynamics():
 
     yield torques
     pybullet.disconnect(client)
-    pybullet.disconnect(other)
 
 
 @pytest.mark.parametrize("seed", range(8))
