@@ -25,7 +25,9 @@ from policies.features import PAD, Features
 from policies.kinematics import Chain
 from policies.planner import Now, Planner
 from policies.reference import Reference
+from policies.search import Search
 from policies.sight import MISS_UV, Body, Place, Sight
+from robot.interfaces import Chunk, Observation
 from robot.registry import option
 
 THINGS = ("target", "goal")
@@ -53,7 +55,7 @@ class Grounded(ChunkPolicy):
                  noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
                  blind: float = 0.0, match: int = 0, action: str = "delta", loss: str = "l1",
                  flow_steps: int = 5, recalibrate: bool = False, triangulate: bool = False,
-                 recalibrate_carried: bool = False) -> None:
+                 recalibrate_carried: bool = False, search_mm: float = 5.0) -> None:
         """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
         that works on when a camera fails. `match` is the size of the vectors by which names and cells of a picture
         are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone. Chunks
@@ -61,11 +63,13 @@ class Grounded(ChunkPolicy):
         `flow_steps` to draw one. `recalibrate` finds the tool in the pictures of cameras that stand still, and sets
         right what they see by how far it is from where it should be; `recalibrate_carried` does with those that the
         tool carries, which see their own fingers. `triangulate` places a thing that several cameras
-        see where their rays cross."""
+        see where their rays cross. At work, when nothing gets better, things are taken to lie `search_mm` beside where
+        they are seen, and further each time; 0 never."""
         arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
         super().__init__(features, horizon, arguments)
         self.meaning = f"action={action}, loss={'flow' if loss == 'flow' else 'l1 or l2'}"
         self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
+        self._search = Search(search_mm / 1000)
         self.augmentation, self.apart, self.blind = augmentation, apart, blind
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
@@ -343,6 +347,25 @@ class Grounded(ChunkPolicy):
         return torch.where(dice[:, 3:] < share, wild, label)
 
     # ------------------------------------------------------------ running
+    def reset(self, instruction: str) -> None:
+        self._search = Search(self._search.step)
+        super().reset(instruction)
+
+    def act(self, obs: Observation) -> Chunk:
+        chunk = super().act(obs)
+        self._search.note(obs.stamp, chunk.info["progress"], chunk.info["success"])
+        return chunk
+
+    def inputs(self, obs: Observation) -> Inputs:
+        return super().inputs(obs) | self._aside()
+
+    def _blank(self) -> Inputs:
+        return super()._blank() | self._aside()
+
+    def _aside(self) -> Inputs:
+        x, y = self._search.aside
+        return {"aside": torch.tensor([[x, y, 0.0] * len(THINGS)], device=self.q_mean.device)}
+
     def infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
         heard = inputs if "said" in inputs else self.hear(inputs["words"])
@@ -353,7 +376,7 @@ class Grounded(ChunkPolicy):
         seen |= {f"off.{camera}": shift for camera, shift in found.off.items()}
         status = self._status(seen, found, inputs, body)
         held = torch.sigmoid(status[:, 2:3])
-        places = self._settled(found, held)
+        places = self._settled(found, held) + inputs.get("aside", 0.0)
         now = self.now(places, status[:, :2], held, inputs["state"], body, inputs["effort"], words, arm)
         return self.chain.reach(arm, *self.heads(now)), places, status, seen
 
@@ -364,7 +387,7 @@ class Grounded(ChunkPolicy):
             "target_xyz": places[0, :3].cpu().numpy(), "goal_xyz": places[0, 3:].cpu().numpy(),
             "held": float(torch.sigmoid(status[0, 2])), "progress": float(torch.sigmoid(status[0, 3])),
             "success": float(torch.sigmoid(status[0, 4])), "phase": int(status[0, 5:].argmax()),
-            "spread_rad": float(spread[0]),
+            "spread_rad": float(spread[0]), "aside_mm": 1000 * math.hypot(*self._search.aside),
         }
         for camera in self.eyes:
             heat = torch.softmax(seen[f"map.{camera}"][0].flatten(1), -1).view_as(seen[f"map.{camera}"][0])
