@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies import elsewhere, heatmaps
+from policies import elsewhere, heatmaps, votes
 from policies.augment import augment, warp
 from policies.base import Batch, ChunkPolicy, Inputs, pictures
 from policies.by_arm import ByArm, Which, neighbours
@@ -55,7 +55,8 @@ class Grounded(ChunkPolicy):
                  noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
                  blind: float = 0.0, match: int = 0, action: str = "delta", loss: str = "l1",
                  flow_steps: int = 5, recalibrate: bool = False, triangulate: bool = False,
-                 recalibrate_carried: bool = False, search_mm: float = 5.0) -> None:
+                 recalibrate_carried: bool = False, search_mm: float = 5.0,
+                 still: bool = True) -> None:
         """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
         that works on when a camera fails. `match` is the size of the vectors by which names and cells of a picture
         are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone. Chunks
@@ -64,12 +65,13 @@ class Grounded(ChunkPolicy):
         right what they see by how far it is from where it should be; `recalibrate_carried` does with those that the
         tool carries, which see their own fingers. `triangulate` places a thing that several cameras
         see where their rays cross. At work, when nothing gets better, things are taken to lie `search_mm` beside where
-        they are seen, and further each time; 0 never."""
+        they are seen, and further each time; 0 never. `still` says that goals do not move: then the places at which an
+        episode's looks found the goal have votes on which it is."""
         arguments = {k: v for k, v in locals().items() if k not in ("self", "features", "__class__")}
         super().__init__(features, horizon, arguments)
         self.meaning = f"action={action}, loss={'flow' if loss == 'flow' else 'l1 or l2'}"
-        self.noise_m, self.noise_rad = noise_mm / 1000, noise_rad
-        self._search = Search(search_mm / 1000)
+        self.noise_m, self.noise_rad, self.still = noise_mm / 1000, noise_rad, still
+        self._search, self._memory, self._first = Search(search_mm / 1000), votes.blank(), math.nan  # of an episode
         self.augmentation, self.apart, self.blind = augmentation, apart, blind
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
@@ -80,15 +82,15 @@ class Grounded(ChunkPolicy):
         self.seen = nn.ModuleDict({c: MLP(summary + 2 * width + 2, 64, len(THINGS), 1) for c in features.cameras})
         builds, pixels = features.builds, 3 * cameras
         carried = [c for k, c in enumerate(features.cameras) if any(b.carried[k] for b in builds)]
-        still = [c for c in features.cameras if c not in carried] * recalibrate
+        standing = [c for c in features.cameras if c not in carried] * recalibrate
         bent = carried * recalibrate_carried
-        self.marked = dict.fromkeys(still, "recalibrate") | dict.fromkeys(bent, "recalibrate_carried")
+        self.marked = dict.fromkeys(standing, "recalibrate") | dict.fromkeys(bent, "recalibrate_carried")
         self.tool = nn.ModuleDict({c: Reference(width, summary) for c in self.marked})
         body = 3 * joints + 12 + (len(builds) if len(builds) > 1 else 0)
         looks = cameras * (summary + 2 * width)
         self.chain = ByArm(Chain(b.chain) for b in builds)
         self.sight = Sight(features.cameras, builds, triangulate)
-        self.place = nn.ModuleDict({t: Place(body, cameras, len(still), len(bent), triangulate) for t in THINGS})
+        self.place = nn.ModuleDict({t: Place(body, cameras, len(standing), len(bent), triangulate) for t in THINGS})
         self.refine = nn.ModuleDict({t: MLP(pixels + body + looks, 128, 3, 1) for t in THINGS})
         self.status = MLP(looks + body + joints + 2 * pixels, 128, 5 + features.phases, 1)
         size_in = 6 + 9 + 2 + 1 + body + joints + words
@@ -348,7 +350,7 @@ class Grounded(ChunkPolicy):
 
     # ------------------------------------------------------------ running
     def reset(self, instruction: str) -> None:
-        self._search = Search(self._search.step)
+        self._search, self._memory, self._first = Search(self._search.step), votes.blank(), math.nan
         super().reset(instruction)
 
     def act(self, obs: Observation) -> Chunk:
@@ -357,14 +359,19 @@ class Grounded(ChunkPolicy):
         return chunk
 
     def inputs(self, obs: Observation) -> Inputs:
-        return super().inputs(obs) | self._aside()
+        if math.isnan(self._first):
+            self._first = obs.stamp
+        return super().inputs(obs) | self._so_far(obs.stamp - self._first)
 
     def _blank(self) -> Inputs:
-        return super()._blank() | self._aside()
+        return super()._blank() | self._so_far(0.0)
 
-    def _aside(self) -> Inputs:
+    def _so_far(self, seconds: float) -> Inputs:
+        """What came of the episode until now, `seconds` after it began."""
         x, y = self._search.aside
-        return {"aside": torch.tensor([[x, y, 0.0] * len(THINGS)], device=self.q_mean.device)}
+        so_far = {"aside": torch.tensor([[x, y, 0.0] * len(THINGS)]), "memory": self._memory,
+                  "votes": torch.tensor([[votes.weight(seconds)]])}
+        return {k: v.to(self.q_mean.device) for k, v in so_far.items()}
 
     def infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
@@ -376,12 +383,18 @@ class Grounded(ChunkPolicy):
         seen |= {f"off.{camera}": shift for camera, shift in found.off.items()}
         status = self._status(seen, found, inputs, body)
         held = torch.sigmoid(status[:, 2:3])
-        places = self._settled(found, held) + inputs.get("aside", 0.0)
+        places = self._settled(found, held)
+        if "memory" in inputs:  # at work
+            target, goal = places.split(3, -1)
+            if self.still:
+                goal, seen["memory"] = votes.elect(inputs["memory"], goal, inputs["votes"])
+            places = torch.cat([target, goal], -1) + inputs["aside"]
         now = self.now(places, status[:, :2], held, inputs["state"], body, inputs["effort"], words, arm)
         return self.chain.reach(arm, *self.heads(now)), places, status, seen
 
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
         chunks, places, status, seen = self.inferred(inputs)
+        self._memory = seen.get("memory", self._memory)
         spread = chunks[:, :, :, :-1].std(0, correction=0).mean((-1, -2))
         info: dict[str, Any] = {
             "target_xyz": places[0, :3].cpu().numpy(), "goal_xyz": places[0, 3:].cpu().numpy(),
