@@ -7,6 +7,7 @@ import torch
 from policies.kinematics import Chain, read_chain
 from robot.arms.so101 import so101
 from robot.errors import ConfigError
+from sim.bullet import pybullet as bullet
 
 TWO = """<robot name="two"><link name="base"/><link name="a"/><link name="b"/><link name="tip"/>
 <joint name="one" type="revolute"><parent link="base"/><child link="a"/><origin xyz="0 0 0.1"/><axis xyz="0 0 1"/>
@@ -33,12 +34,12 @@ def test_a_two_link_arm_is_where_geometry_says(two):
 
 
 def test_the_so101_agrees_with_bullet():
-    bullet = pytest.importorskip("pybullet")
     model = so101()
     client = bullet.connect(bullet.DIRECT)
     body = bullet.loadURDF(str(model.urdf), useFixedBase=True, physicsClientId=client)
-    joints = {bullet.getJointInfo(body, k)[1].decode(): k for k in range(bullet.getNumJoints(body))}
-    links = {bullet.getJointInfo(body, k)[12].decode(): k for k in range(bullet.getNumJoints(body))}
+    info = [bullet.getJointInfo(body, k, physicsClientId=client)
+            for k in range(bullet.getNumJoints(body, physicsClientId=client))]
+    joints, links = ({row[column].decode(): k for k, row in enumerate(info)} for column in (1, 12))
     chain = Chain(read_chain(model.urdf, model.names, model.tcp))
     rng = np.random.default_rng(0)
     for q in rng.uniform(model.spec.lower, model.spec.upper, (5, 6)):
