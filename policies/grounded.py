@@ -55,8 +55,7 @@ class Grounded(ChunkPolicy):
                  noise_rad: float = 0.02, augmentation: float = 1.0, apart: float = 0.5,
                  blind: float = 0.0, match: int = 0, action: str = "delta", loss: str = "l1",
                  flow_steps: int = 5, recalibrate: bool = False, triangulate: bool = False,
-                 recalibrate_carried: bool = False, search_mm: float = 5.0,
-                 still: bool = True) -> None:
+                 recalibrate_carried: bool = False, search_mm: float = 5.0, still: bool = True) -> None:
         """`blind` is the share of training samples in which one of several cameras is black: a policy that learned
         that works on when a camera fails. `match` is the size of the vectors by which names and cells of a picture
         are compared; with 0 they are not, and what words mean has to be learned from what was asked for alone. Chunks
@@ -71,7 +70,8 @@ class Grounded(ChunkPolicy):
         super().__init__(features, horizon, arguments)
         self.meaning = f"action={action}, loss={'flow' if loss == 'flow' else 'l1 or l2'}"
         self.noise_m, self.noise_rad, self.still = noise_mm / 1000, noise_rad, still
-        self._search, self._memory, self._first = Search(search_mm / 1000), votes.blank(), math.nan  # of an episode
+        self.search_m = search_mm / 1000
+        self._begin()
         self.augmentation, self.apart, self.blind = augmentation, apart, blind
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
@@ -350,8 +350,12 @@ class Grounded(ChunkPolicy):
 
     # ------------------------------------------------------------ running
     def reset(self, instruction: str) -> None:
-        self._search, self._memory, self._first = Search(self._search.step), votes.blank(), math.nan
+        self._begin()
         super().reset(instruction)
+
+    def _begin(self) -> None:
+        """Forget what came of the last episode."""
+        self._search, self._memory, self._first = Search(self.search_m), votes.blank(), math.nan
 
     def act(self, obs: Observation) -> Chunk:
         chunk = super().act(obs)
