@@ -11,7 +11,7 @@ from rich.progress import track
 from robot import registry
 from robot.errors import ConfigError
 from robot.interfaces import Image
-from robot.output import claim
+from robot.output import claim, free
 from sim.film import PAPER, band_of, lines_of, write_picture
 from sim.randomization import AXES, Randomization
 from sim.world import PERIOD, Tabletop
@@ -28,7 +28,7 @@ def main(config: dict[str, Any]) -> int:
     unknown = sorted(set(axes) - set(AXES))
     if unknown:
         raise ConfigError(f"there is no randomization axis {unknown[0]!r}; there are: {', '.join(AXES)}")
-    out = claim(config["out"], "simulate", config)
+    out = claim(config["out"] or free("runs/gallery"), "simulate", config)
     rows = [row(config, axis) for axis in track(axes, "drawing")]
     write_picture(out / "gallery.png", np.vstack(rows))
     Console().print(f"{len(axes)} axes in {out / 'gallery.png'}", soft_wrap=True)

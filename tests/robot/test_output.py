@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from robot.errors import DataError
-from robot.output import abandon, agree, aside, claim
+from robot.output import abandon, agree, aside, claim, free
 
 
 def test_claim_describes_the_run(tmp_path):
@@ -72,6 +72,11 @@ def test_a_run_that_never_began_leaves_its_folder_to_the_next(tmp_path):
     (out / "deploy.json").write_text("{}")
     with pytest.raises(DataError, match="already holds a run"):
         claim(out, "deploy", {"port": "c"}, idle=("process",))
+
+
+def test_every_run_that_is_told_no_folder_has_a_new_one(tmp_path):
+    stem = str(tmp_path / "deploy")
+    assert [claim(free(stem), "deploy", {}).name for _ in range(3)] == ["deploy", "deploy-2", "deploy-3"]
 
 
 def test_abandoned_folders_go_unless_something_is_in_them(tmp_path):
