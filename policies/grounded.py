@@ -21,11 +21,11 @@ from policies.augment import augment, warp
 from policies.base import Batch, ChunkPolicy, Inputs, pictures
 from policies.by_arm import ByArm, Which, neighbours
 from policies.encoders import MLP, Eye, Language, Names, misheard, renamed
+from policies.episode import Episode
 from policies.features import PAD, Features
 from policies.kinematics import Chain
 from policies.planner import Now, Planner
 from policies.reference import Reference
-from policies.search import Search
 from policies.sight import MISS_UV, Body, Place, Sight
 from robot.interfaces import Chunk, Observation
 from robot.registry import option
@@ -71,7 +71,7 @@ class Grounded(ChunkPolicy):
         self.meaning = f"action={action}, loss={'flow' if loss == 'flow' else 'l1 or l2'}"
         self.noise_m, self.noise_rad, self.still = noise_mm / 1000, noise_rad, still
         self.search_m = search_mm / 1000
-        self._begin()
+        self._episode = Episode(self.search_m)
         self.augmentation, self.apart, self.blind = augmentation, apart, blind
         words, joints, cameras = 64, len(features.joints), len(features.cameras)
         summary = 32
@@ -350,32 +350,20 @@ class Grounded(ChunkPolicy):
 
     # ------------------------------------------------------------ running
     def reset(self, instruction: str) -> None:
-        self._begin()
+        self._episode = Episode(self.search_m)
         super().reset(instruction)
-
-    def _begin(self) -> None:
-        """Forget what came of the last episode."""
-        self._search, self._memory, self._first = Search(self.search_m), votes.blank(), math.nan
 
     def act(self, obs: Observation) -> Chunk:
         chunk = super().act(obs)
-        self._search.note(obs.stamp, chunk.info["progress"], chunk.info["success"])
+        self._episode.search.note(obs.stamp, chunk.info["progress"], chunk.info["success"])
         return chunk
 
     def inputs(self, obs: Observation) -> Inputs:
-        if math.isnan(self._first):
-            self._first = obs.stamp
-        return super().inputs(obs) | self._so_far(obs.stamp - self._first)
+        so_far = self._episode.inputs(obs.stamp)
+        return super().inputs(obs) | {k: v.to(self.q_mean.device) for k, v in so_far.items()}
 
     def _blank(self) -> Inputs:
-        return super()._blank() | self._so_far(0.0)
-
-    def _so_far(self, seconds: float) -> Inputs:
-        """What came of the episode until now, `seconds` after it began."""
-        x, y = self._search.aside
-        so_far = {"aside": torch.tensor([[x, y, 0.0] * len(THINGS)]), "memory": self._memory,
-                  "votes": torch.tensor([[votes.weight(seconds)]])}
-        return {k: v.to(self.q_mean.device) for k, v in so_far.items()}
+        return super()._blank() | Episode(self.search_m).inputs(0.0)
 
     def infer(self, inputs: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Chunks (K, B, H, J) rad, places (B, 6) m, status (B, …) and what was seen."""
@@ -398,13 +386,13 @@ class Grounded(ChunkPolicy):
 
     def predict(self, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
         chunks, places, status, seen = self.inferred(inputs)
-        self._memory = seen.get("memory", self._memory)
+        self._episode.memory = seen.get("memory", self._episode.memory)
         spread = chunks[:, :, :, :-1].std(0, correction=0).mean((-1, -2))
         info: dict[str, Any] = {
             "target_xyz": places[0, :3].cpu().numpy(), "goal_xyz": places[0, 3:].cpu().numpy(),
             "held": float(torch.sigmoid(status[0, 2])), "progress": float(torch.sigmoid(status[0, 3])),
             "success": float(torch.sigmoid(status[0, 4])), "phase": int(status[0, 5:].argmax()),
-            "spread_rad": float(spread[0]), "aside_mm": 1000 * math.hypot(*self._search.aside),
+            "spread_rad": float(spread[0]), "aside_mm": 1000 * math.hypot(*self._episode.search.aside),
         }
         for camera in self.eyes:
             heat = torch.softmax(seen[f"map.{camera}"][0].flatten(1), -1).view_as(seen[f"map.{camera}"][0])
