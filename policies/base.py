@@ -35,7 +35,7 @@ class ChunkPolicy(nn.Module):
         self.meaning = ""  # of the weights, where shapes do not tell: one meaning's are of no use to another
         self.apart = 0.0  # share of a picture batch, its first part, that may be asked for other things
         self.arm: int | None = None if features.arms else 0  # which of the features' arms it is on, once that is known
-        self.half = False  # pictures in bfloat16; metres and radians never
+        self.bf16 = False  # pictures in bfloat16; metres and radians never
         self._instruction = ""
         self._last = False  # whether the weights stay as they are
         self._traced: Callable[[Inputs], Any] | None = None

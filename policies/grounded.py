@@ -120,7 +120,7 @@ class Grounded(ChunkPolicy):
         for camera, eye in self.eyes.items():
             rgb = batch[f"images.{camera}"]
             rgb = pictures(batch, camera) if rgb.dtype == torch.uint8 else rgb
-            with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.half):
+            with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.bf16):
                 features, summary, keys = eye(rgb.contiguous(memory_format=torch.channels_last), words)
             features, summary = features.float(), summary.float()
             logits = self.maps[camera](features)

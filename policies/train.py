@@ -108,7 +108,7 @@ def prepare(config: dict[str, Any], data: TrainingData) -> Run:
         finetune.graft(policy, base)
     if config["rollouts_every"] > 0:
         policy.settle(registry.build("model", config["model"]))
-    policy.half = halves(config["precision"], accelerator.device)
+    policy.bf16 = halves(config["precision"], accelerator.device)
     policy = policy.to(accelerator.device, memory_format=torch.channels_last)
     folder = _claim(config)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"])
@@ -302,7 +302,7 @@ def _finish(run: Run, data: TrainingData, results: dict[str, float]) -> None:
         "data": _about(data) | ({"datasets": [_about(d) for d in data.sources]} if len(data.sources) > 1 else {}),
         "config": run.config, "seed": run.config["seed"], "steps": run.budget.step,
         "seconds": round(run.budget.elapsed, 1), "device": str(run.accelerator.device),
-        "processes": run.accelerator.num_processes, "threads": torch.get_num_threads(), "bf16": run.policy.half,
+        "processes": run.accelerator.num_processes, "threads": torch.get_num_threads(), "bf16": run.policy.bf16,
         "parameters": sum(p.numel() for p in run.policy.parameters()), "validation": results,
         "versions": output.versions(), "curve": run.curve.path.name,
     }

@@ -86,7 +86,7 @@ def samples_per_s(preset, device, steps, n=64):
     """Whole steps as training takes them: `n` picture samples, 1024 pictureless ones, AdamW."""
     torch.manual_seed(0)
     policy = built(preset).to(device, memory_format=torch.channels_last).train()
-    policy.half = device == "cuda"
+    policy.bf16 = device == "cuda"
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3)
     frames, rows = ({k: v.to(device) for k, v in batch(*which).items()} for which in ((n, True), (1024, False)))
     generator = torch.Generator(device).manual_seed(0)
