@@ -17,9 +17,10 @@ from rich.progress import track
 from rich.table import Table
 
 from datagen import checks, files
-from datagen.checks import DAMAGED, Folder, values
+from datagen.checks import DAMAGED, values
 from datagen.coverage import coverage
 from datagen.episode import ACTION, STATE
+from datagen.folder import Folder
 from datagen.pictures import pictures
 from datagen.replay import Replayer, config_of
 from robot.errors import DataError

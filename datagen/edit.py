@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from datagen import files, manifest, staging, stats, video
-from datagen.checks import DAMAGED, Folder
+from datagen.checks import DAMAGED
 from datagen.dataset import Writer
 from datagen.episode import DEFAULT, IMAGE, Schema
+from datagen.folder import Folder
 from datagen.staging import Staged
 from robot.errors import ConfigError, DataError
 from robot.output import CONFIG, claim

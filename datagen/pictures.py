@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import cv2
@@ -11,10 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from datagen.folder import Folder
 from robot.errors import DataError
-
-if TYPE_CHECKING:
-    from datagen.checks import Folder
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import yaml
 
-from datagen.checks import Folder, values
+from datagen.checks import values
 from datagen.correct import Retraced
 from datagen.episode import EXECUTED, STATE
+from datagen.folder import Folder
 from datagen.job import Demonstrator
 from datagen.rollout import knock
 from robot.errors import DataError

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from policies import grid
 from policies.film import write_strip, write_video
-from policies.grid import Cell
+from policies.grid import RESULTS, Cell, checkpoints
 from policies.rollout import Outcome, rollout
-from policies.statistics import wilson
+from policies.statistics import summarize
 from robot import output, registry
 from robot.errors import ConfigError
 from robot.interfaces import Policy
@@ -26,7 +25,7 @@ from robot.workers import each
 
 # Scenes of evaluation have seeds from here to twice this; demonstrations are made from 2**61 on.
 FIRST_SEED = 1_000_000_000
-EPISODES, RESULTS = "episodes.jsonl", "results.json"
+EPISODES = "episodes.jsonl"
 FREE = ("resume", "debug", "episodes", "workers", "videos", "out")  # may differ between a run and its continuation
 
 
@@ -59,14 +58,6 @@ def main(config: dict[str, Any]) -> int:
     console.print(f"success: {results['successes']}/{results['episodes']} = {results['success_rate']:.0%} "
                   f"(95 % interval {low:.0%} to {high:.0%}); results: {folder / RESULTS}", soft_wrap=True)
     return 0
-
-
-def checkpoints(config: Mapping[str, Any]) -> list[str]:
-    """What is measured together: the same scenes for each, pooled in every cell. Raises `ConfigError` for one twice."""
-    paths = list(config.get("checkpoints") or [config["checkpoint"]])
-    if len(set(paths)) != len(paths):
-        raise ConfigError(f"checkpoints={paths} names one twice")
-    return paths
 
 
 def run(config: Mapping[str, Any], cells: list[Cell], folder: Path, console: Console) -> list[Outcome]:
@@ -160,18 +151,3 @@ def _episode(job: Job) -> Outcome:
         write_video(film, folder / f"{stem}.mp4")
         write_strip(film, folder / f"{stem}.png")
     return dataclasses.replace(outcome, cell=job.cell.name, checkpoint=job.checkpoint)
-
-
-def summarize(outcomes: list[Outcome]) -> dict[str, Any]:
-    """Rates with their 95 % intervals."""
-    n, good = len(outcomes), sum(o.success for o in outcomes)
-    wrong = sum(o.wrong_object for o in outcomes)
-    times = [o.seconds for o in outcomes if o.success]
-    return {
-        "episodes": n, "successes": good, "success_rate": good / n, "interval": list(wilson(good, n)),
-        "wrong_object_rate": wrong / n, "wrong_object_interval": list(wilson(wrong, n)),
-        "mean_progress": float(np.mean([o.progress for o in outcomes])),
-        "median_seconds": float(np.median(times)) if times else None,
-        "latency_ms": float(np.median([o.latency_ms for o in outcomes])),
-        "first_ms": float(np.max([o.first_ms for o in outcomes])),
-    }

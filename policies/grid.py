@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from policies.rollout import Outcome
-from policies.statistics import paired, wilson
+from policies.statistics import paired, summarize, wilson
 from robot import output, registry
 from robot.errors import ConfigError
 from robot.report import Page
 
+RESULTS = "results.json"
 NOMINAL, SWAPPED, ALL = "nominal", "swapped instruction", "all axes"
 
 
@@ -27,6 +28,14 @@ class Cell:
     condition: str = ""
     groups: Mapping[str, Any] = field(default_factory=dict, hash=False)
     twin: int = 0  # of the scene: which thing is asked for
+
+
+def checkpoints(config: Mapping[str, Any]) -> list[str]:
+    """What is measured together: the same scenes for each, pooled in every cell. Raises `ConfigError` for one twice."""
+    paths = list(config.get("checkpoints") or [config["checkpoint"]])
+    if len(set(paths)) != len(paths):
+        raise ConfigError(f"checkpoints={paths} names one twice")
+    return paths
 
 
 def cells(config: Mapping[str, Any]) -> list[Cell]:
@@ -53,8 +62,6 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
 
 def write(folder: Path, config: Mapping[str, Any], made: Sequence[Cell], outcomes: Sequence[Outcome]) -> Path:
     """Write `results.json` and `grid.html` to `folder`; returns the page's path."""
-    from policies.evaluate import RESULTS, checkpoints, summarize
-
     by_cell: dict[str, list[Outcome]] = {c.name: [] for c in made}
     for outcome in outcomes:
         by_cell[outcome.cell].append(outcome)

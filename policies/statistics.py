@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from policies.rollout import Outcome
 
 Z95 = 1.959963984540054
 
@@ -33,3 +38,18 @@ def paired(first: Sequence[bool], second: Sequence[bool], z: float = Z95) -> tup
     middle = (lost - won) / n
     half = z * math.sqrt(lost + won + 1 - n * middle**2) / n
     return (lost - won) / len(first), max(-1.0, middle - half), min(1.0, middle + half)
+
+
+def summarize(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What episodes came to: rates with their 95 % intervals, and times."""
+    n, good = len(outcomes), sum(o.success for o in outcomes)
+    wrong = sum(o.wrong_object for o in outcomes)
+    times = [o.seconds for o in outcomes if o.success]
+    return {
+        "episodes": n, "successes": good, "success_rate": good / n, "interval": list(wilson(good, n)),
+        "wrong_object_rate": wrong / n, "wrong_object_interval": list(wilson(wrong, n)),
+        "mean_progress": float(np.mean([o.progress for o in outcomes])),
+        "median_seconds": float(np.median(times)) if times else None,
+        "latency_ms": float(np.median([o.latency_ms for o in outcomes])),
+        "first_ms": float(np.max([o.first_ms for o in outcomes])),
+    }

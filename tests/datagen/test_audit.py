@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from datagen import audit, generate
-from datagen.checks import Folder, problems
+from datagen.checks import problems
 from datagen.coverage import coverage
 from datagen.files import SUMS, hash_of
+from datagen.folder import Folder
 from datagen.replay import Replayer, config_of
 from robot import config
 from robot.errors import DataError

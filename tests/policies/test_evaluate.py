@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from policies import evaluate
+from policies import evaluate, grid, statistics
 from policies.rollout import Outcome, rollout
 from policies.statistics import wilson
 from robot import config as configs
@@ -117,7 +117,7 @@ def outcome(k, success, wrong=False):
 
 
 def test_results_carry_their_uncertainty():
-    results = evaluate.summarize([outcome(k, k < 8, k == 9) for k in range(10)])
+    results = statistics.summarize([outcome(k, k < 8, k == 9) for k in range(10)])
     assert results["success_rate"] == 0.8 and results["wrong_object_rate"] == 0.1
     assert results["interval"] == pytest.approx([0.4902, 0.9433], abs=1e-3)  # Wilson, 8 of 10
     json.dumps(results)
@@ -144,7 +144,7 @@ def test_an_evaluation_of_other_settings_is_not_gone_on_with(tmp_path):
     (out / evaluate.EPISODES).write_text(json.dumps(outcome(0, True).to_json()) + "\n")
     with pytest.raises(DataError, match="had seed=1, not 2"):
         evaluate.main({**before, "seed": 2, "resume": True})
-    assert not (out / evaluate.RESULTS).exists()
+    assert not (out / grid.RESULTS).exists()
 
 
 class Statue:
@@ -176,7 +176,7 @@ def test_several_checkpoints_meet_the_same_scenes_and_resume(tmp_path):
     with pytest.raises(DataError, match="had task="):
         evaluated(tmp_path, "resume=true", "task=stack")
     with pytest.raises(ConfigError, match="names one twice"):
-        evaluate.checkpoints({"checkpoints": ["a", "a"]})
+        grid.checkpoints({"checkpoints": ["a", "a"]})
 
 
 def test_a_twin_is_the_same_scene_with_another_thing_asked_for():
