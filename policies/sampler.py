@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,49 +19,39 @@ from robot.arms import ArmModel
 from robot.errors import DataError
 
 
-@dataclass(frozen=True)
 class Sampler:
     """Batches of some episodes of a dataset; `batch` picture samples and `rows` pictureless ones a step."""
 
-    data: TrainingData
-    features: Features
-    episodes: NDArray[np.int64]
-    horizon: int
-    seed: int
-    batch: int
-    rows: int
-    rank: int = 0  # of this process, when several train together
-    swap: float = 0.0  # share of the pictures, the first ones, that get another instruction
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "things", Things(self.data, self.features))
-        object.__setattr__(self, "_pointed", self.things.pointed())
-        words = np.stack([self.features.encode(text, rare=True) for text in self.data.instructions])
-        object.__setattr__(self, "_words", torch.from_numpy(words))
-        frames = self.data.frames(self.episodes)
-        object.__setattr__(self, "_frames", frames)
-        arms = [arm.name for arm in self.features.arms]
-        arm = np.array([arms.index(name) for name in self.data.robots] if arms else [0] * self.data.episodes, np.int64)
-        arm = arm[self.data.episode]
-        object.__setattr__(self, "_arm", arm)
-        odds, tool = np.zeros(len(frames)), np.zeros((*self.data.action.shape[:-1], 3), np.float32)
-        for number, build in enumerate(self.features.builds):
-            chain, own, every = Chain(build.chain), arm[frames] == number, arm == number
-            tip = chain(torch.from_numpy(self.data.state[frames[own]]))[1].numpy()
-            far = np.linalg.norm(self.data.aux["target_xyz"][frames[own]] - tip, axis=1)
+    def __init__(self, data: TrainingData, features: Features, episodes: NDArray[np.int64], horizon: int, seed: int,
+                 batch: int, rows: int, rank: int = 0, swap: float = 0.0) -> None:
+        """`rank` is of this process, when several train together; `swap` the share of the pictures, the first ones,
+        that get another instruction."""
+        self.data, self.features, self.horizon = data, features, horizon
+        self.seed, self.rank, self.batch, self.rows, self.swap = seed, rank, batch, rows, swap
+        self.things = Things(data, features)
+        self._pointed = self.things.pointed()
+        self._words = torch.from_numpy(np.stack([features.encode(text, rare=True) for text in data.instructions]))
+        self._frames = data.frames(episodes)
+        arms = [arm.name for arm in features.arms]
+        arm = np.array([arms.index(name) for name in data.robots] if arms else [0] * data.episodes, np.int64)
+        self._arm = arm[data.episode]
+        self._odds, tool = np.zeros(len(self._frames)), np.zeros((*data.action.shape[:-1], 3), np.float32)
+        for number, build in enumerate(features.builds):
+            chain, every = Chain(build.chain), self._arm == number
+            own = every[self._frames]
+            tip = chain(torch.from_numpy(data.state[self._frames[own]]))[1].numpy()
+            far = np.linalg.norm(data.aux["target_xyz"][self._frames[own]] - tip, axis=1)
             if own.any():
-                odds[own] = balanced(far) * own.mean()  # an arm is drawn as often as it has frames
-            tool[every] = chain(torch.from_numpy(self.data.action[every]))[1].numpy()
-        object.__setattr__(self, "_odds", odds)
-        object.__setattr__(self, "_tool", dataclasses.replace(self.data, action=tool))
+                self._odds[own] = balanced(far) * own.mean()  # an arm is drawn as often as it has frames
+            tool[every] = chain(torch.from_numpy(data.action[every]))[1].numpy()
+        self._tool = dataclasses.replace(data, action=tool)
 
     def step(self, step: int) -> tuple[Batch, Batch]:
         """The picture batch and the row batch of training step `step`."""
         rng = np.random.default_rng((self.seed, step, self.rank))
-        frames, odds = self._frames, self._odds  # type: ignore[attr-defined]
-        seen = self.gather(rng.choice(frames, self.batch, p=odds))
+        seen = self.gather(rng.choice(self._frames, self.batch, p=self._odds))
         self.things.swap(seen, int(self.swap * self.batch), rng)
-        return seen, self.gather(rng.choice(frames, self.rows, p=odds), pictures=False)
+        return seen, self.gather(rng.choice(self._frames, self.rows, p=self._odds), pictures=False)
 
     def gather(self, index: NDArray[np.int64], pictures: bool = True) -> Batch:
         """Frames `index` as a batch, with the words of their instructions, which of them are `pointed` at target and
@@ -82,17 +71,16 @@ class Sampler:
                        **{f"aux.{k}": v[index] for k, v in data.aux.items()}}
             out = {k: torch.from_numpy(v) for k, v in columns.items()}
         if self.features.arms:
-            out["arm"] = torch.from_numpy(self._arm[index])  # type: ignore[attr-defined]
+            out["arm"] = torch.from_numpy(self._arm[index])
         out["index"] = torch.from_numpy(np.asarray(index, np.int64))
-        out["tool"] = torch.from_numpy(self._tool.chunks(index, self.horizon)[0])  # type: ignore[attr-defined]
-        out["words"] = self._words[torch.from_numpy(data.episode[index])]  # type: ignore[attr-defined]
-        out["pointed"] = self._pointed[torch.from_numpy(data.episode[index])]  # type: ignore[attr-defined]
+        out["tool"] = torch.from_numpy(self._tool.chunks(index, self.horizon)[0])
+        out["words"] = self._words[torch.from_numpy(data.episode[index])]
+        out["pointed"] = self._pointed[torch.from_numpy(data.episode[index])]
         return out
 
     def sweep(self, count: int) -> list[Batch]:
         """About `count` frames evenly over the episodes, in batches: what validation measures on."""
-        frames = self._frames  # type: ignore[attr-defined]
-        chosen = frames[np.unique(np.linspace(0, len(frames) - 1, count).astype(int))]
+        chosen = self._frames[np.unique(np.linspace(0, len(self._frames) - 1, count).astype(int))]
         return [self.gather(part) for part in np.array_split(chosen, max(1, len(chosen) // 64))]
 
 
