@@ -19,7 +19,7 @@ from robot.interfaces import ArmState, Frame, Observation
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 MODEL = so101()
-J, SIZE, WORDS = len(MODEL.names), 128, "put the red cube in the blue tray"
+J, SIZE, THINGS, WORDS = len(MODEL.names), 128, 8, "put the red cube in the blue tray"
 PRESETS = ("small", "base")
 ACT = Path(__file__).parents[1] / "policies" / "peers" / "lerobot_act.py"
 PEER = Path(os.environ.get("STEADYHAND_PEERS", "/nowhere")) / "lerobot-policy" / "bin" / "python"
@@ -72,12 +72,16 @@ def test_a_chunk_on_one_core(preset, one_core):
 def batch(n, pictures):
     out = {"state": torch.randn(n, J), "effort": torch.zeros(n, J), "action": torch.randn(n, 16, J),
            "tool": torch.zeros(n, 16, 3), "mask": torch.ones(n, 16, dtype=torch.bool),
-           "words": torch.ones(n, 16, dtype=torch.int64), "aux.yaw": torch.zeros(n, 2)}
+           "words": torch.ones(n, 16, dtype=torch.int64), "pointed": torch.zeros(n, 16, 2, dtype=torch.bool),
+           "aux.yaw": torch.zeros(n, 2)}
     for thing in ("target", "goal"):
         out[f"aux.{thing}_xyz"] = 0.2 * torch.rand(n, 3)
         out |= {f"aux.{thing}_px.{c}": torch.rand(n, 3) for c in ("front", "wrist")}
+    out |= {f"aux.tool_px.{c}": torch.rand(n, 3) for c in ("front", "wrist")}
     out |= {f"aux.{k}": torch.zeros(n, 1) for k in ("held", "phase", "progress", "success")}
     if pictures:
+        out["names"] = torch.ones(n, THINGS, 16, dtype=torch.int64)
+        out |= {f"aux.things_px.{c}": torch.rand(n, 3 * THINGS) for c in ("front", "wrist")}
         out |= {f"images.{c}": torch.randint(0, 255, (n, SIZE, SIZE, 3), dtype=torch.uint8) for c in ("front", "wrist")}
     return out
 
