@@ -16,6 +16,7 @@ from robot.errors import ConfigError
 from robot.report import Page
 
 RESULTS = "results.json"
+NARROW = "text-align:center;padding:4px 6px"  # a grid of a dozen tasks fits on a page
 NOMINAL, SWAPPED, ALL = "nominal", "swapped instruction", "all axes"
 
 
@@ -149,11 +150,11 @@ def _seconds(value: float | None) -> str:
 def _heat(table: Mapping[str, Any], pooled: Mapping[str, Any], tasks: Sequence[str], conditions: Sequence[str]) -> str:
     """An HTML table, one row a condition and a column a task, coloured from red (0) to green (1)."""
     many = len(tasks) > 1
-    names = (*tasks, *(["all"] if many else []))
-    head = "".join(f'<th style="text-align:center">{html.escape(name)}</th>' for name in names)
+    names = (*(["all"] if many else []), *tasks)
+    head = "".join(f'<th style="{NARROW}">{html.escape(name).replace("_", "_<wbr>")}</th>' for name in names)
     rows = []
     for condition in conditions:
-        found = [table[f"{task} {condition}"] for task in tasks] + ([pooled[condition]] if many else [])
+        found = ([pooled[condition]] if many else []) + [table[f"{task} {condition}"] for task in tasks]
         rows.append(f"<tr><th>{html.escape(condition)}</th>{''.join(map(_cell, found))}</tr>")
     return ('<div style="overflow-x:auto"><table><thead><tr><th></th>'
             f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
@@ -161,5 +162,5 @@ def _heat(table: Mapping[str, Any], pooled: Mapping[str, Any], tasks: Sequence[s
 
 def _cell(r: Mapping[str, Any]) -> str:
     low, high = r["interval"]
-    return (f'<td style="background:hsl({120 * r["success_rate"]:.0f} 60% 78%);text-align:center">'
+    return (f'<td style="background:hsl({120 * r["success_rate"]:.0f} 60% 78%);{NARROW};white-space:nowrap">'
             f"<b>{100 * r['success_rate']:.0f}</b><br><small>{100 * low:.0f}–{100 * high:.0f}</small></td>")
