@@ -81,7 +81,7 @@ def deploy(config: dict[str, Any], command: Sequence[str] | None = None) -> int:
     if not simulated:
         config = {**config, "model": config["arm"]["model"]}
     _refuse(config, simulated)
-    out = output.claim(config["out"] or output.free("runs/deploy"), "deploy", config, idle=("process",))
+    out = output.claim(config["out"], "deploy", config, idle=("process",))
     report = Report(config["arm"].get("model", "sim"), "" if simulated else str(config["port"]))
     console.print(f"deploying {config['checkpoint']} on {report.arm} {report.port}", soft_wrap=True)
     cell: Cell = SimCell(config, out) if simulated else ServoCell(config, out, command)

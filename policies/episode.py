@@ -10,8 +10,6 @@ from torch import Tensor
 from policies import votes
 from policies.search import Search
 
-THINGS = 2  # target and goal
-
 
 class Episode:
     """One attempt's state beside the weights. `search_m` is the step of `Search`, m; 0 never searches."""
@@ -28,4 +26,4 @@ class Episode:
             self._first = now
         x, y = self.search.aside
         return {"memory": self.memory, "votes": torch.tensor([[votes.weight(now - self._first)]]),
-                "aside": torch.tensor([[x, y, 0.0] * THINGS])}
+                "aside": torch.tensor([[x, y, 0.0] * 2])}

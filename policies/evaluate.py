@@ -46,7 +46,7 @@ def main(config: dict[str, Any]) -> int:
         raise ConfigError("resume=true: say with out= which evaluation is to be gone on with")
     if config["resume"] and Path(config["out"], output.CONFIG).is_file():
         output.agree(Path(config["out"]), config, FREE)
-    folder = output.claim(config["out"] or output.free("runs/evaluate"), "evaluate", config, resume=config["resume"])
+    folder = output.claim(config["out"], "evaluate", config, resume=config["resume"])
     outcomes = run(config, cells, folder, console)
     if config.get("grid"):
         page = grid.write(folder, config, cells, outcomes)

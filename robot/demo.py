@@ -47,7 +47,7 @@ def main(config: Mapping[str, Any]) -> int:
     console, clock = Console(), WallClock()
     for step in steps(config, Path("out")):
         resolve(step.name, step.arguments)  # a mistake is said before anything begins
-    out = output.claim(config["out"] or output.free("runs/demo"), "demo", config)
+    out = output.claim(config["out"], "demo", config)
     done: list[Done] = []
     for step in steps(config, out):
         console.print(Rule(f"[bold]{step.name}[/]   {step.line}", align="left"))

@@ -31,15 +31,17 @@ def free(stem: str) -> str:
     return name
 
 
-def claim(out: str | Path, command: str, config: Mapping[str, Any], resume: bool = False,
+def claim(out: str | Path | None, command: str, config: Mapping[str, Any], resume: bool = False,
           idle: Sequence[str] = ()) -> Path:
     """Make `out` this run's own and write its configuration and versions there; returns the folder.
 
-    Raises `DataError` when it already holds another run, or cannot be written. With `resume`, a folder of
+    Without `out` it is a new one, `runs/COMMAND` or the first of `runs/COMMAND-2`, ... that is free.
+
+    Raises `DataError` when `out` already holds another run, or cannot be written. With `resume`, a folder of
     the same command is taken over as it is; the caller compares configurations. A folder that holds nothing but
     a configuration and what `idle` names is of a run that never began: it is taken over too.
     """
-    folder = Path(out)
+    folder = Path(out or free(f"runs/{command}"))
     if folder.is_file():
         raise DataError(f"{folder} is a file; give a folder with out=")
     held = folder / CONFIG

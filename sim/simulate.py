@@ -16,7 +16,7 @@ from robot import registry
 from robot.clock import WallClock
 from robot.errors import ConfigError, SceneError
 from robot.interfaces import Array, Image
-from robot.output import claim, free, write_text
+from robot.output import claim, write_text
 from sim import gallery, trials
 from sim.film import captioned, write_video
 from sim.picture import Instant, between
@@ -61,7 +61,7 @@ def main(config: dict[str, Any]) -> int:
     gui = bool(config["gui"])
     world: Tabletop = registry.assemble({**config, "world": {**config["world"], "gui": gui}}, "world")
     try:
-        out = claim(config["out"] or free("runs/simulate"), "simulate", config)
+        out = claim(config["out"], "simulate", config)
         results = _episodes(world, expert, config, out, Pacer(gui))
         _summarise(world, results, out)
     finally:

@@ -34,7 +34,7 @@ def main(config: dict[str, Any]) -> int:
     console, model = Console(width=None if sys.stdout.isatty() else 120), model_of(config)
     if config["faults"] and config["port"] != "virtual":
         raise ConfigError("faults= breaks virtual servos only; with a real arm break it by hand")
-    out = output.claim(config["out"] or output.free("runs/selftest"), "selftest", config)
+    out = output.claim(config["out"], "selftest", config)
     node = calibration.virtual(config["arm"]) if config["port"] == "virtual" else config["arm"]
     robot = str(node.get("id", "default"))
     sheet = Sheet()

@@ -74,9 +74,11 @@ def test_a_run_that_never_began_leaves_its_folder_to_the_next(tmp_path):
         claim(out, "deploy", {"port": "c"}, idle=("process",))
 
 
-def test_every_run_that_is_told_no_folder_has_a_new_one(tmp_path):
+def test_every_run_that_is_told_no_folder_has_a_new_one(tmp_path, monkeypatch):
     stem = str(tmp_path / "deploy")
     assert [claim(free(stem), "deploy", {}).name for _ in range(3)] == ["deploy", "deploy-2", "deploy-3"]
+    monkeypatch.chdir(tmp_path)
+    assert [str(claim(None, "deploy", {})) for _ in range(2)] == ["runs/deploy", "runs/deploy-2"]
 
 
 def test_abandoned_folders_go_unless_something_is_in_them(tmp_path):
